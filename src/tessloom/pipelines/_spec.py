@@ -1,0 +1,217 @@
+"""What a pipeline declares: names, paths, columns and header values.
+
+Nothing here does I/O. The other packages read these declarations and never ask
+which pipeline they belong to.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One list of the light curve.
+
+    Attributes
+    ----------
+    name
+        Name inside ``lightcurve``, lower case.
+    fits
+        FITS column names (``TTYPEn``) that may hold it, the preferred first. The pipelines
+        rename columns between eras; the name that a file has decides, never the sector.
+    dtype
+        numpy name of the stored type. The file's own type must fit into it without loss.
+    unit, description
+        For people; kept in the Arrow field's metadata.
+    flags
+        Raw quality bits. A narrower integer is widened without its sign, so that bit 15
+        of a 16-bit flag stays bit 15 and sets no other.
+    repeats
+        Name of the header value that is repeated at every cadence, for a pipeline that
+        gives one number for the whole light curve. Then `fits` is empty.
+    required
+        Whether a file without this column is unusable.
+    """
+
+    name: str
+    dtype: str
+    description: str
+    fits: tuple[str, ...] = ()
+    unit: str | None = None
+    flags: bool = False
+    repeats: str | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keyword:
+    """One scalar of the row, read from a header card.
+
+    Attributes
+    ----------
+    name
+        Name of the dataset's column.
+    fits
+        Header keywords that may hold it, the preferred first. Empty: always null.
+    hdu
+        0 for the primary header, 1 for the light curve's.
+    dtype
+        ``int64``, ``int16``, ``int8``, ``float64``, ``float32``, ``bool`` or ``string``.
+    scale
+        Factor from the card's unit to `unit`.
+    """
+
+    name: str
+    dtype: str
+    description: str
+    fits: tuple[str, ...] = ()
+    hdu: int = 0
+    unit: str | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """One pipeline's light curves as the archive has them.
+
+    Attributes
+    ----------
+    name
+        Short name: the argument on the command line and the directory of the dataset.
+    hlsp
+        Directory of the collection below the archive's ``hlsp`` root.
+    title, description, homepage, bibcodes, doi, citation, licence
+        For the dataset card and ``hats.properties``.
+    script, target_list
+        Paths of the download script and the target list, relative to the ``hlsp`` root,
+        to be formatted with ``sector``.
+    path
+        Path of a light curve, to be formatted with ``sector``, ``id``, ``camera``, ``ccd``,
+        ``version`` and ``fours``, the four directories.
+    fours_divisor
+        The four directories are the 16 digits of ``id // fours_divisor``, in fours.
+    file_name
+        Matches a light curve's file name. Groups: ``sector``, ``id``, ``version`` and,
+        where the name has them, ``camera`` and ``ccd``.
+    id_name
+        Which of the row's columns holds the id that file names carry.
+    id_in_list
+        Name of the id's column in the target list.
+    identity
+        Header keywords that repeat the id of the file name, the preferred first.
+    healpix_order
+        Order of a partition, chosen so that one (pixel, sector) holds hundreds to a few
+        thousand light curves.
+    indexes
+        Columns by which the dataset is indexed, the default one first.
+    columns, keywords
+        What is read from each file. `columns` covers every era.
+    """
+
+    name: str
+    hlsp: str
+    title: str
+    description: str
+    homepage: str
+    bibcodes: tuple[str, ...]
+    doi: str
+    citation: str
+    licence: str
+    script: str
+    target_list: str
+    path: str
+    file_name: re.Pattern[str]
+    id_name: str
+    id_in_list: str
+    identity: tuple[str, ...]
+    healpix_order: int
+    indexes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    keywords: tuple[Keyword, ...]
+    fours_divisor: int = 1
+
+    def light_curve_path(
+        self, sector: int, identifier: int, camera: int, ccd: int, version: str
+    ) -> str:
+        """Return the path of one light curve below the archive's ``hlsp`` root."""
+        digits = f"{identifier // self.fours_divisor:016d}"
+        fours = "/".join(digits[start : start + 4] for start in range(0, 16, 4))
+        return self.path.format(
+            sector=sector, id=identifier, camera=camera, ccd=ccd, version=version, fours=fours
+        )
+
+    @property
+    def script_directory(self) -> str:
+        """Directory of the download scripts, from which the sectors that exist are read."""
+        return self.script.rpartition("/")[0] + "/"
+
+
+# Scalars that all three pipelines write under the same keywords.
+POSITION = (
+    Keyword(
+        name="ra", fits=("RA_OBJ",), dtype="float64", unit="deg", description="Right ascension, ICRS"
+    ),
+    Keyword(
+        name="dec", fits=("DEC_OBJ",), dtype="float64", unit="deg", description="Declination, ICRS"
+    ),
+)
+POINTING = (
+    Keyword(name="sector", fits=("SECTOR",), dtype="int16", description="TESS sector"),
+    Keyword(name="camera", fits=("CAMERA",), dtype="int8", description="TESS camera, 1 to 4"),
+    Keyword(name="ccd", fits=("CCD",), dtype="int8", description="CCD of the camera, 1 to 4"),
+)
+# The cadence of the full-frame images; EXPOSURE in these files is the live time of the whole sector.
+CADENCE = Keyword(
+    name="exposure_time",
+    fits=("TIMEDEL",),
+    hdu=1,
+    dtype="float32",
+    unit="s",
+    scale=86400.0,
+    description="Time from one full-frame image to the next: 1800, 600 or 200 s",
+)
+TESS_MAGNITUDE = Keyword(
+    name="tess_mag", fits=("TESSMAG",), dtype="float32", unit="mag", description="TESS magnitude"
+)
+# Stellar parameters of the TESS Input Catalog. QLP writes -1 for an unknown one; it is kept.
+TIC_PARAMETERS = (
+    TESS_MAGNITUDE,
+    Keyword(
+        name="teff",
+        fits=("TEFF",),
+        dtype="float32",
+        unit="K",
+        description="Effective temperature, TIC",
+    ),
+    Keyword(
+        name="logg",
+        fits=("LOGG",),
+        dtype="float32",
+        unit="dex(cm/s2)",
+        description="log10 of the surface gravity, TIC",
+    ),
+    Keyword(
+        name="radius",
+        fits=("RADIUS",),
+        dtype="float32",
+        unit="solRad",
+        description="Stellar radius, TIC",
+    ),
+    Keyword(name="mh", fits=("MH",), dtype="float32", unit="dex", description="Metallicity, TIC"),
+    Keyword(
+        name="pmra",
+        fits=("PMRA",),
+        dtype="float32",
+        unit="mas/yr",
+        description="Proper motion in right ascension, TIC",
+    ),
+    Keyword(
+        name="pmdec",
+        fits=("PMDEC",),
+        dtype="float32",
+        unit="mas/yr",
+        description="Proper motion in declination, TIC",
+    ),
+)
