@@ -6,13 +6,15 @@ and ``except ValueError`` go on working around calls to tessloom.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 
 class TessloomError(Exception):
     """The root of the tree: catches everything that tessloom raises on purpose."""
 
 
 class RequestError(TessloomError, ValueError):
-    """The call itself is wrong: an unknown pipeline, a bad number, options that exclude each other."""
+    """The call itself is wrong: an unknown pipeline, a bad number, a file of ids without ids."""
 
 
 class UnknownSectorError(RequestError, LookupError):
@@ -20,20 +22,72 @@ class UnknownSectorError(RequestError, LookupError):
 
 
 class ArchiveError(TessloomError, OSError):
-    """The archive can't be used: unreachable, failing for every file, or missing its lists."""
+    """The archive can't be used: unreachable, failing for every file, or without its lists."""
 
 
-class FitsError(TessloomError, ValueError):
-    """These bytes are not a light-curve file of the kind that was expected."""
+class DatasetError(TessloomError, OSError):
+    """The directory can't be built into: of another kind, damaged, or out of space."""
+
+
+class DatasetLockedError(DatasetError):
+    """Another build is writing to this directory."""
+
+
+class TargetError(TessloomError):
+    """One target can't be had. It is recorded as a failure and never ends a build.
+
+    Attributes
+    ----------
+    reason
+        One or two words, the same for all failures of a kind: what receipts count.
+    """
+
+    reason: ClassVar[str] = "unknown"
+
+
+class FileMissingError(TargetError, FileNotFoundError):
+    """The archive has no such file."""
+
+    reason = "missing"
+
+
+class FileUnavailableError(TargetError, OSError):
+    """The archive did not give the file, however often it was asked."""
+
+    reason = "unavailable"
+
+
+class FitsError(TargetError, ValueError):
+    """The file is not a light curve of the kind that was expected."""
+
+    reason = "unreadable"
+
+
+class NotFitsError(FitsError):
+    """The file is something else: often a web page that was sent in its place."""
+
+    reason = "not-fits"
 
 
 class TruncatedFitsError(FitsError, EOFError):
     """The file is shorter than its own headers say."""
 
-
-class DatasetError(TessloomError, OSError):
-    """The directory can't be built into: damaged, of another kind, or out of space."""
+    reason = "truncated"
 
 
-class DatasetLockedError(DatasetError):
-    """Another build is writing to this directory."""
+class WrongTargetError(FitsError):
+    """The file is of another star or sector than its name says."""
+
+    reason = "wrong-target"
+
+
+class NoPositionError(TargetError, ValueError):
+    """Neither the target list nor the file's header says where the star is."""
+
+    reason = "no-position"
+
+
+class NotListedError(TargetError, LookupError):
+    """The archive's lists for this sector name no file for the target."""
+
+    reason = "not-listed"

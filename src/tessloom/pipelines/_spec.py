@@ -151,7 +151,11 @@ class Pipeline:
 # Scalars that all three pipelines write under the same keywords.
 POSITION = (
     Keyword(
-        name="ra", fits=("RA_OBJ",), dtype="float64", unit="deg", description="Right ascension, ICRS"
+        name="ra",
+        fits=("RA_OBJ",),
+        dtype="float64",
+        unit="deg",
+        description="Right ascension, ICRS",
     ),
     Keyword(
         name="dec", fits=("DEC_OBJ",), dtype="float64", unit="deg", description="Declination, ICRS"

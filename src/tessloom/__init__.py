@@ -1,0 +1,36 @@
+"""tessloom: TESS full-frame-image light curves as datasets that machines can learn from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tessloom._version import __version__
+
+if TYPE_CHECKING:
+    from tessloom.building.progress import Progress
+    from tessloom.building.report import Report
+    from tessloom.building.run import build
+    from tessloom.dataset.status import SectorStatus, read_status
+
+__all__ = ["Progress", "Report", "SectorStatus", "__version__", "build", "read_status"]
+
+_HOMES = {
+    "Progress": "tessloom.building.progress",
+    "Report": "tessloom.building.report",
+    "SectorStatus": "tessloom.dataset.status",
+    "build": "tessloom.building.run",
+    "read_status": "tessloom.dataset.status",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: ``--help`` should not wait for pyarrow."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

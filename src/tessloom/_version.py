@@ -1,0 +1,4 @@
+"""The version, in one place; ``pyproject.toml`` reads it from here."""
+
+__version__ = "0.1.0"
+SOFTWARE = f"tessloom {__version__}"

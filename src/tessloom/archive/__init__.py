@@ -1,0 +1,57 @@
+"""What exists, and its bytes: listings, mirrors, folders and the client."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tessloom.archive import event_loop
+from tessloom.archive._protocol import Archive, ArchiveAddress
+from tessloom.archive.client import Retry
+from tessloom.archive.findings import Findings
+from tessloom.archive.folder import Folder
+from tessloom.archive.listing import Listing, light_curve_path, read_listing
+from tessloom.archive.mirrors import MIRRORS, Mirror
+from tessloom.archive.selection import TINY, Selection, read_target_ids
+from tessloom.archive.window import slide
+from tessloom.errors import RequestError
+
+__all__ = [
+    "MIRRORS",
+    "TINY",
+    "Archive",
+    "ArchiveAddress",
+    "Findings",
+    "Folder",
+    "Listing",
+    "Mirror",
+    "Retry",
+    "Selection",
+    "event_loop",
+    "find_archive",
+    "light_curve_path",
+    "read_listing",
+    "read_target_ids",
+    "slide",
+]
+
+
+def find_archive(text: str) -> ArchiveAddress:
+    """Return the archive that a user names: a mirror, an address, or a folder.
+
+    Raises
+    ------
+    RequestError
+        It is none of them.
+    """
+    if text in MIRRORS:
+        return MIRRORS[text]
+    if text.startswith(("http://", "https://")):
+        address = text.rstrip("/") + "/"
+        return Mirror(name=address, files=address, lists=address)
+    folder = Path(text)
+    if folder.is_dir():
+        return Folder(root=folder.resolve())
+    known = ", ".join(("demo", *MIRRORS))
+    raise RequestError(
+        f"no archive {text!r}: give one of {known}, an http(s) address, or a folder that exists"
+    )

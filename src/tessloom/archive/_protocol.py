@@ -1,0 +1,82 @@
+"""What the rest of tessloom needs of an archive, however its files are had."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from tessloom.archive.findings import Findings
+    from tessloom.archive.script import FileNames
+    from tessloom.pipelines import Pipeline
+
+T = TypeVar("T")
+
+
+class Archive(Protocol):
+    """An open archive."""
+
+    async def sectors(self, pipeline: Pipeline) -> list[int]:
+        """Return the sectors that exist, sorted."""
+
+    async def file_names(
+        self, pipeline: Pipeline, sector: int, findings: Findings, limit: int | None
+    ) -> tuple[FileNames, Sequence[str | None]]:
+        """Return the light curves of a sector, or the first `limit` of them, each once.
+
+        The second value holds the paths of those that are not where the archive has them by its
+        rule (`Pipeline.light_curve_path`), and None for the others; it is empty if there are none.
+
+        Raises
+        ------
+        UnknownSectorError
+            There is no such sector; the message says which there are.
+        """
+
+    def target_list(self, pipeline: Pipeline, sector: int) -> AsyncIterator[bytes]:
+        """Yield the target list in pieces.
+
+        Raises
+        ------
+        FileMissingError
+            There is none.
+        """
+
+    async def fetch(self, path: str, accept: Callable[[bytes], T]) -> T:
+        """Return what `accept` makes of the light curve at `path`.
+
+        Raises
+        ------
+        TargetError
+            It can't be had, or `accept` refused it.
+        """
+
+    async def fetch_header(self, path: str, accept: Callable[[bytes], T]) -> T:
+        """Return what `accept` makes of at least the primary header of the light curve."""
+
+
+class ArchiveAddress(Protocol):
+    """Where an archive is: a small value that can be sent to a worker.
+
+    Attributes
+    ----------
+    name
+        What reports and ``hats.properties`` call it.
+    connections
+        Requests that may be under way at a time, over all workers.
+    lists_may_change
+        Whether a sector's listing must be read anew at every build: a folder changes under our
+        hands, and reading it is cheap.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def connections(self) -> int: ...
+    @property
+    def lists_may_change(self) -> bool: ...
+
+    def open(self, connections: int) -> AbstractAsyncContextManager[Archive]:
+        """Open the archive, with so many connections."""

@@ -1,0 +1,259 @@
+"""Asynchronous requests to an archive: retries, one pause for all, verified bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import aiohttp
+from yarl import URL
+
+from tessloom.errors import (
+    ArchiveError,
+    FileMissingError,
+    FileUnavailableError,
+    FitsError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from types import TracebackType
+
+T = TypeVar("T")
+
+USER_AGENT = "tessloom (https://pypi.org/project/tessloom)"
+_PIECE = 1 << 18
+_MISSING = frozenset({404, 410})
+# Answers that are worth another try: timeouts, "too many requests", and a server in trouble.
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How often and when a request is repeated.
+
+    Attributes
+    ----------
+    attempts
+        Requests for one file, the first included.
+    bad_bodies
+        The same, where the server answers but what it sends is no whole light curve. A missing
+        file may be answered by a web page with status 200, so this is lower.
+    wait, longest_wait
+        Seconds before the first repetition, doubled for each further one up to the longest;
+        each wait is shortened by a random part of it, up to half.
+    longest_retry_after
+        Most seconds that a server's ``Retry-After``, which replaces the wait, is believed.
+    give_up_after
+        So many files in a row that could not be had for the archive's fault end the build:
+        then it is the archive that fails, and every further file would be lost too.
+    """
+
+    attempts: int = 6
+    bad_bodies: int = 3
+    wait: float = 0.5
+    longest_wait: float = 60.0
+    longest_retry_after: float = 600.0
+    give_up_after: int = 30
+
+    def seconds(self, attempt: int) -> float:
+        """Return the seconds to wait after the failed attempt number `attempt`, from 1."""
+        longest: float = min(self.longest_wait, self.wait * 2.0 ** (attempt - 1))
+        return longest * (1 - random.random() / 2)  # noqa: S311
+
+
+class _Transient(Exception):  # noqa: N818
+    """A failure that another attempt may mend."""
+
+    def __init__(self, message: str, *, wait: float | None = None, last: int | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+        self.last = last
+
+
+class Client:
+    """One session with an archive, for the whole life of a worker.
+
+    Parameters
+    ----------
+    connections
+        Most connections open at a time.
+    """
+
+    def __init__(self, connections: int, retry: Retry) -> None:
+        self._retry = retry
+        self._resume_at = 0.0
+        self._failed_in_a_row = 0
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=60),
+            # No limit on the whole: a script may take many minutes. Silence is what ends it.
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60),
+            # Content-Length must be the length of the file.
+            headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+            # Scripts are compared with names, so an address must not be rewritten on its way.
+            requote_redirect_url=False,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def fetch(self, address: str, accept: Callable[[bytes], T]) -> T:
+        """Return what `accept` makes of the body at `address`.
+
+        `accept` raises `FitsError` for a body that is not whole; then the file is asked for again.
+
+        Raises
+        ------
+        FileMissingError, FileUnavailableError, FitsError
+            This file can't be had.
+        ArchiveError
+            Nor could the last many.
+        """
+
+        async def get() -> T:
+            async with self._session.get(URL(address, encoded=True)) as response:
+                _check_status(response)
+                body = await response.read()
+            try:
+                return accept(body)
+            except FitsError as error:
+                raise _Transient(str(error), last=self._retry.bad_bodies) from error
+
+        try:
+            result = await self._persist(get)
+        except _Transient as error:
+            if isinstance(error.__cause__, FitsError):
+                self._failed_in_a_row = 0
+                raise error.__cause__ from None
+            self._failed_in_a_row += 1
+            if self._failed_in_a_row >= self._retry.give_up_after:
+                raise ArchiveError(
+                    f"the archive failed for {self._failed_in_a_row} files in a row, last with: "
+                    f"{error} ({address}). Run the same command again later to continue"
+                ) from error
+            raise FileUnavailableError(str(error)) from error
+        except FileMissingError:
+            self._failed_in_a_row = 0
+            raise
+        self._failed_in_a_row = 0
+        return result
+
+    async def stream(self, address: str) -> AsyncIterator[bytes]:
+        """Yield the body at `address` in pieces; a broken connection is taken up where it broke.
+
+        Raises
+        ------
+        FileMissingError
+            There is nothing at this address.
+        ArchiveError
+            It can't be read to its end.
+        """
+        done = 0
+        length: int | None = None
+        attempt = 0
+        while length is None or done < length:
+            headers = {"Range": f"bytes={done}-"} if done else {}
+            try:
+                async with self._session.get(
+                    URL(address, encoded=True), headers=headers
+                ) as response:
+                    _check_status(response)
+                    skip = done if response.status != 206 else 0
+                    if length is None:
+                        length = response.content_length
+                    async for piece in response.content.iter_chunked(_PIECE):
+                        new = piece[skip:]
+                        skip = max(0, skip - len(piece))
+                        if new:
+                            done += len(new)
+                            attempt = 0
+                            yield new
+                if length is None:
+                    return
+                if done < length:
+                    raise _Transient(f"the body ended after {done} of {length} bytes")
+            except (aiohttp.ClientError, TimeoutError, OSError, _Transient) as error:
+                if isinstance(error, FileMissingError):
+                    raise
+                attempt += 1
+                if attempt >= self._retry.attempts:
+                    raise ArchiveError(_unreachable(address, error)) from error
+                await self._wait(attempt, error)
+
+    async def _persist(self, get: Callable[[], Awaitable[T]]) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            await self._pause()
+            try:
+                return await get()
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                if isinstance(error, FileMissingError):
+                    raise
+                transient = _Transient(_describe(error))
+            except _Transient as error:
+                transient = error
+            if attempt >= (transient.last or self._retry.attempts):
+                raise transient
+            await self._wait(attempt, transient)
+
+    async def _wait(self, attempt: int, error: BaseException) -> None:
+        asked = error.wait if isinstance(error, _Transient) else None
+        if asked is not None:
+            # The server speaks for itself, not for one file: every request waits.
+            seconds = min(asked, self._retry.longest_retry_after)
+            self._resume_at = max(self._resume_at, time.monotonic() + seconds)
+        else:
+            await asyncio.sleep(self._retry.seconds(attempt))
+
+    async def _pause(self) -> None:
+        while (seconds := self._resume_at - time.monotonic()) > 0:
+            await asyncio.sleep(seconds)
+
+
+def _check_status(response: aiohttp.ClientResponse) -> None:
+    if response.status in (200, 206):
+        return
+    if response.status in _MISSING:
+        raise FileMissingError(f"the archive has no such file (HTTP {response.status})")
+    message = f"HTTP {response.status} {response.reason}"
+    if response.status in _TRANSIENT:
+        raise _Transient(message, wait=_retry_after(response.headers.get("Retry-After")))
+    raise _Transient(message, last=1)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds of a ``Retry-After`` header, which holds a number or a date."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _describe(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _unreachable(address: str, error: BaseException) -> str:
+    return (
+        f"can't read {address}: {_describe(error)}. Check the address and the connection; "
+        "--archive demo works without a network"
+    )

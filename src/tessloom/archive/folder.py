@@ -1,0 +1,187 @@
+"""A folder as an archive: laid out like MAST's, or just files anywhere below it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from tessloom.archive.mirrors import ranges
+from tessloom.archive.script import FileNameCollector, ScriptReader
+from tessloom.errors import FileMissingError, FileUnavailableError, UnknownSectorError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from tessloom.archive.findings import Findings
+    from tessloom.archive.script import FileNames
+    from tessloom.pipelines import Pipeline
+
+T = TypeVar("T")
+
+_PIECE = 1 << 20
+# Two blocks hold every known primary header; TESS-SPOC's fills two.
+_HEADER = 4 * 2880
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder:
+    """A folder with light curves.
+
+    Scripts are files named as in the archive (``*_s0023_*.sh``) and lists are files
+    ``target_lists/s0023.csv``, below a directory of the pipeline if there are several. Without
+    a script the files that are there are the sector; without a list the positions come from
+    the headers.
+    """
+
+    root: Path
+    connections: int = 16
+
+    lists_may_change = True
+
+    @property
+    def name(self) -> str:
+        """The folder's path."""
+        return str(self.root)
+
+    @asynccontextmanager
+    async def open(self, connections: int) -> AsyncIterator[FolderArchive]:  # noqa: ARG002
+        """Open the folder; there are no connections to share out."""
+        yield FolderArchive(self.root)
+
+
+class FolderArchive:
+    """An open folder."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def sectors(self, pipeline: Pipeline) -> list[int]:
+        """Return the sectors of which there are light curves or a script."""
+        script = _script_pattern(pipeline, r"\d{4}")
+        found: set[int] = set()
+        for path in self._walk():
+            if match := pipeline.file_name.fullmatch(_name(path)):
+                found.add(int(match["sector"]))
+            elif match := script.search(path):
+                found.add(int(match[1]))
+        return sorted(found)
+
+    async def file_names(
+        self, pipeline: Pipeline, sector: int, findings: Findings, limit: int | None
+    ) -> tuple[FileNames, Sequence[str | None]]:
+        """Read the script where there is one; else take the files that are there, by path."""
+        scripts, places = self._look_around(pipeline, sector, findings)
+        if not scripts:
+            return self._files_present(pipeline, sector, findings, limit, places)
+        reader = ScriptReader(pipeline, sector, findings, limit)
+        for piece in self._pieces(scripts[-1]):
+            reader.feed(piece)
+            if reader.full:
+                break
+        names = reader.close()
+        return names, [places.get(_name(path)) for path in names.paths(pipeline, sector)]
+
+    def _look_around(
+        self, pipeline: Pipeline, sector: int, findings: Findings
+    ) -> tuple[list[str], dict[str, str]]:
+        """Return the paths of the sector's scripts, and of its light curves by file name."""
+        script = _script_pattern(pipeline, f"{sector:04d}")
+        scripts: list[str] = []
+        places: dict[str, str] = {}
+        others: set[int] = set()
+        for path in self._walk():
+            name = _name(path)
+            match = pipeline.file_name.fullmatch(name)
+            if match is None:
+                if script.search(path):
+                    scripts.append(path)
+            elif int(match["sector"]) != sector:
+                others.add(int(match["sector"]))
+            elif name in places:
+                findings.add("duplicate", path)
+            else:
+                places[name] = path
+        if not scripts and not places:
+            raise UnknownSectorError(
+                f"{self._root} has no light curves of {pipeline.title}, sector {sector}; "
+                f"sectors that it has: {ranges(sorted(others))}"
+            )
+        return scripts, places
+
+    def _files_present(
+        self,
+        pipeline: Pipeline,
+        sector: int,
+        findings: Findings,
+        limit: int | None,
+        places: dict[str, str],
+    ) -> tuple[FileNames, Sequence[str | None]]:
+        collector = FileNameCollector(sector)
+        paths: list[str] = []
+        for name, path in places.items():
+            match = pipeline.file_name.fullmatch(name)
+            if match and collector.add(match, findings):
+                paths.append(path)
+        names, added = collector.names(findings)
+        return (
+            names.take(np.arange(len(names))[:limit]),
+            [paths[position] for position in added.tolist()[:limit]],
+        )
+
+    async def target_list(self, pipeline: Pipeline, sector: int) -> AsyncIterator[bytes]:
+        """Yield the target list in pieces."""
+        name = _name(pipeline.target_list.format(sector=sector))
+        places = [f"{pipeline.hlsp}/target_lists/{name}", f"target_lists/{name}"]
+        for place in places:
+            if (self._root / place).is_file():
+                for piece in self._pieces(place):
+                    yield piece
+                return
+        raise FileMissingError(f"{self._root} has no {' or '.join(places)}")
+
+    async def fetch(self, path: str, accept: Callable[[bytes], T]) -> T:
+        """Return what `accept` makes of the light curve at `path`."""
+        # In a thread: on a network's file system a read waits as long as a request does.
+        return accept(await asyncio.to_thread(self._read, path, -1))
+
+    async def fetch_header(self, path: str, accept: Callable[[bytes], T]) -> T:
+        """Return what `accept` makes of the file's first blocks."""
+        return accept(await asyncio.to_thread(self._read, path, _HEADER))
+
+    def _read(self, path: str, size: int) -> bytes:
+        try:
+            with (self._root / path).open("rb", buffering=0) as file:
+                return file.read(size)
+        except FileNotFoundError:
+            raise FileMissingError(f"{path} is not in the folder") from None
+        except OSError as error:
+            raise FileUnavailableError(f"{path}: {error}") from error
+
+    def _pieces(self, path: str) -> Iterator[bytes]:
+        with (self._root / path).open("rb") as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    def _walk(self) -> Iterator[str]:
+        """Yield the paths of all files below the root, relative to it, in sorted order."""
+        for directory, subdirectories, files in os.walk(self._root):
+            subdirectories.sort()
+            inside = os.path.relpath(directory, self._root)
+            for name in sorted(files):
+                yield name if inside == "." else f"{inside}/{name}"
+
+
+def _script_pattern(pipeline: Pipeline, sector: str) -> re.Pattern[str]:
+    start = re.escape(pipeline.script.rpartition("/")[2].partition("{")[0])
+    return re.compile(rf"(?:^|/){start}({sector})_[^/]*\.sh$")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]

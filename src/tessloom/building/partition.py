@@ -1,0 +1,171 @@
+"""One partition from rows to a file: answers come in any order, row groups go out in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from tessloom._version import SOFTWARE
+from tessloom.dataset.layout import partition_path
+from tessloom.dataset.parquet import MOST_BYTES, MOST_ROWS, ParquetWriter
+from tessloom.dataset.receipt import Failure, Receipt
+from tessloom.healpix import healpix_29, is_position, pixel_range
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tessloom.building.plan import Partition
+    from tessloom.dataset.rows import Row, RowFormat
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a partition.
+
+    Attributes
+    ----------
+    lost
+        Number of light curves that an earlier file has and that could not be had again. Where
+        there are any, the earlier file was kept and `receipt` is not on disk.
+    """
+
+    receipt: Receipt
+    lost: int = 0
+
+
+@dataclass
+class RowGroup:
+    """Rows that are written together: all within one range of order-29 pixels."""
+
+    start: int
+    stop: int = 0
+    slots: list[int] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    size: int = 0
+
+
+class PartitionBuilder:
+    """Collects the outcomes of a partition's targets and writes its file.
+
+    A row group takes the next outcomes in the order of the targets, so its rows do not depend
+    on the order of arrival, and a build that is repeated writes the same bytes.
+    """
+
+    def __init__(self, partition: Partition, row_format: RowFormat, root: Path) -> None:
+        self.partition = partition
+        self._format = row_format
+        self._path = partition_path(root, partition.pipeline, partition.pixel, partition.sector)
+        self._writer: ParquetWriter | None = None
+        self._listed = {
+            name: partition.targets[name].to_numpy() for name in ("ra", "dec", "healpix_29")
+        }
+        self._waiting: dict[int, Row | Failure] = {}
+        self._next = 0  # the first slot whose outcome is in no row group yet
+        first, self._end = pixel_range(partition.pipeline.healpix_order, partition.pixel)
+        self._group = RowGroup(first)
+        self._cadence_size = sum(
+            np.dtype(column.dtype).itemsize for column in partition.pipeline.columns
+        )
+        self._failures: list[Failure] = []
+        self._unknown: Counter[str] = Counter()
+        self._object_ids: Counter[str] = Counter()
+        self._moved = 0
+        self._synthetic = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every target has an outcome."""
+        return self._next == len(self.partition.targets)
+
+    def put(self, slot: int, outcome: Row | Failure) -> list[RowGroup]:
+        """Take the outcome of target number `slot`; return the row groups that it completes."""
+        self._waiting[slot] = outcome
+        ready: list[RowGroup] = []
+        while (following := self._waiting.pop(self._next, None)) is not None:
+            if isinstance(following, Failure):
+                self._failures.append(following)
+            else:
+                ready += self._append(self._next, following)
+            self._next += 1
+        if self.complete:
+            ready.append(self._cut(self._end))
+        return [group for group in ready if group.rows]
+
+    def write(self, group: RowGroup) -> None:
+        """Write a row group. Groups must be written in the order in which `put` returned them."""
+        ra, dec = self._format.positions(group.rows)
+        listed = {name: values[group.slots] for name, values in self._listed.items()}
+        missing = ~is_position(ra, dec)
+        ra[missing], dec[missing] = listed["ra"][missing], listed["dec"][missing]
+        healpix = healpix_29(ra, dec)
+        # The list and the header disagree about a star on a border. The list has placed it, and
+        # to stay in the range keeps the rows sorted from one row group to the next.
+        moved = missing | (healpix < group.start) | (healpix >= group.stop)
+        healpix[moved] = listed["healpix_29"][moved]
+        order = np.argsort(healpix, kind="stable")
+        rows = [group.rows[position] for position in order.tolist()]
+        batch = self._format.batch(rows, healpix[order], ra[order], dec[order])
+        self._open().write(batch)
+        self._moved += int(moved.sum())
+        self._synthetic |= any(row.synthetic for row in rows)
+        self._unknown += self._format.unknown_columns(rows)
+        self._object_ids.update(batch["object_id"].to_pylist())
+
+    def finish(self) -> Result:
+        """Put the file in place, unless it would take light curves away that are there."""
+        receipt = Receipt(
+            pipeline=self.partition.pipeline.name,
+            sector=self.partition.sector,
+            pixel=self.partition.pixel,
+            digest=self.partition.digest,
+            asked=len(self.partition.targets),
+            written=self._object_ids.total(),
+            failures=tuple(self._failures),
+            moved=self._moved,
+            unknown_columns=dict(sorted(self._unknown.items())),
+            synthetic=self._synthetic,
+            software=SOFTWARE,
+        )
+        lost = (self._earlier() - self._object_ids).total()
+        if lost:
+            self.abandon()
+        else:
+            self._open().close(receipt)
+        return Result(receipt, lost)
+
+    def abandon(self) -> None:
+        """Leave nothing half written."""
+        if self._writer is not None:
+            self._writer.abandon()
+
+    def _append(self, slot: int, row: Row) -> list[RowGroup]:
+        size = len(row.records) * self._cadence_size
+        ready = []
+        if self._group.rows and (
+            len(self._group.rows) == MOST_ROWS or self._group.size + size > MOST_BYTES
+        ):
+            ready.append(self._cut(int(self._listed["healpix_29"][slot])))
+        self._group.slots.append(slot)
+        self._group.rows.append(row)
+        self._group.size += size
+        return ready
+
+    def _cut(self, stop: int) -> RowGroup:
+        group, self._group = self._group, RowGroup(stop)
+        group.stop = stop
+        return group
+
+    def _open(self) -> ParquetWriter:
+        if self._writer is None:
+            self._writer = ParquetWriter(self._path, self._format.schema)
+        return self._writer
+
+    def _earlier(self) -> Counter[str]:
+        if not self._path.exists():
+            return Counter()
+        with pq.ParquetFile(self._path) as file:
+            return Counter(file.read(["object_id"])["object_id"].to_pylist())

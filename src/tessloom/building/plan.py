@@ -1,0 +1,132 @@
+"""Which partitions there are and which are still to do: pure, without any I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tessloom.healpix import coarser
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from tessloom.dataset.receipt import Receipt
+    from tessloom.pipelines import Pipeline
+
+
+@dataclass(frozen=True)
+class Partition:
+    """The targets of one (pipeline, sector, HEALPix pixel), which become one file.
+
+    Attributes
+    ----------
+    targets
+        Rows of the listing, sorted by order-29 pixel, id, camera and CCD.
+    digest
+        Equal for equal targets; the receipt keeps it.
+    """
+
+    pipeline: Pipeline
+    sector: int
+    pixel: int
+    targets: pa.Table
+    digest: str
+
+
+def make_partitions(pipeline: Pipeline, sector: int, listing: pa.Table) -> list[Partition]:
+    """Divide the targets that have a position into partitions, sorted by pixel."""
+    placed = listing.filter(pc.is_null(listing["reason"]))
+    healpix = placed["healpix_29"].to_numpy()
+    order = np.lexsort([placed[name].to_numpy() for name in ("ccd", "camera", "id")] + [healpix])
+    targets = placed.take(pa.array(order)).combine_chunks()
+    pixels, starts = np.unique(coarser(healpix[order], pipeline.healpix_order), return_index=True)
+    stops = np.append(starts[1:], len(targets))
+    return [
+        Partition(
+            pipeline,
+            sector,
+            pixel,
+            targets.slice(start, stop - start),
+            _digest(targets.slice(start, stop - start)),
+        )
+        for pixel, start, stop in zip(
+            pixels.tolist(), starts.tolist(), stops.tolist(), strict=True
+        )
+    ]
+
+
+def still_to_do(
+    partitions: list[Partition], receipts: Mapping[int, Receipt], *, retry_failed: bool
+) -> list[Partition]:
+    """Return the partitions whose file is missing or was made for other targets.
+
+    Parameters
+    ----------
+    receipts
+        Of the files that are there, by pixel.
+    retry_failed
+        Also return those with failures.
+    """
+    return [
+        partition
+        for partition in partitions
+        if (receipt := receipts.get(partition.pixel)) is None
+        or receipt.digest != partition.digest
+        or (retry_failed and receipt.failures)
+    ]
+
+
+def merge_listings(old: pa.Table, new: pa.Table) -> pa.Table:
+    """Return the targets of either listing, each (id, camera, CCD) once.
+
+    What the new one says is taken, but a target that had a position keeps it, so that it stays in
+    its partition.
+    """
+    old = _without_answered(old, new)
+    both = pa.concat_tables([old, new]).combine_chunks()
+    keys = [both[name].to_numpy() for name in ("ccd", "camera", "id")]
+    order = np.lexsort([np.arange(len(both)), *keys])
+    changes = np.zeros(max(len(both) - 1, 0), bool)
+    for key in keys:
+        changes |= np.diff(key[order]) != 0
+    starts = np.concatenate(([0], np.flatnonzero(changes) + 1))[: len(both)]
+    first = order[starts]
+    last = order[np.append(starts[1:], len(both))[: len(starts)] - 1]
+    by_appearance = np.argsort(first)
+    return _with_positions(both, first[by_appearance], last[by_appearance])
+
+
+def _with_positions(
+    both: pa.Table, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]
+) -> pa.Table:
+    earlier, merged = both.take(pa.array(first)), both.take(pa.array(last))
+    kept = pc.is_valid(earlier["healpix_29"])
+    for name in ("ra", "dec", "healpix_29", "reason", "detail"):
+        index = merged.column_names.index(name)
+        values = pc.if_else(kept, earlier[name], merged[name])
+        merged = merged.set_column(index, merged.schema.field(name), values)
+    return merged.combine_chunks()
+
+
+def _without_answered(old: pa.Table, new: pa.Table) -> pa.Table:
+    """Leave out targets that had no file when they were asked for and have one now."""
+    answered = pc.or_(
+        pc.is_in(old["id"], new["id"].combine_chunks()),
+        pc.is_in(old["id"], new["tic_id"].combine_chunks().drop_null()),
+    )
+    return old.filter(pc.invert(pc.and_(pc.is_valid(old["reason"]), answered)))
+
+
+def _digest(targets: pa.Table) -> str:
+    digest = hashlib.sha256()
+    for name in ("id", "camera", "ccd", "healpix_29"):
+        digest.update(targets[name].to_numpy().tobytes())
+    digest.update("\n".join(targets["version"].to_pylist()).encode())
+    return digest.hexdigest()

@@ -1,0 +1,88 @@
+"""Workers: one in this process, or several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING
+
+from tessloom.building.worker import Job, build_partitions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.queues import SimpleQueue
+    from multiprocessing.synchronize import Event
+
+    from tessloom.building.partition import Result
+    from tessloom.building.plan import Partition
+
+
+def share_out(partitions: list[Partition], workers: int) -> list[list[Partition]]:
+    """Divide partitions so that all workers get about the same number of targets."""
+    by_size = sorted(partitions, key=lambda partition: -len(partition.targets))
+    shares: list[list[Partition]] = [by_size[worker::workers] for worker in range(workers)]
+    return [share for share in shares if share]
+
+
+def run_workers(
+    job: Job, partitions: list[Partition], workers: int, report: Callable[[int, int], None]
+) -> list[Result]:
+    """Build partitions with so many workers; see `worker.build_partitions`.
+
+    Several workers are processes that import the caller's main module anew: a script that asks
+    for them needs ``if __name__ == "__main__":``.
+    """
+    shares = share_out(partitions, workers)
+    if len(shares) <= 1:
+        return build_partitions(job, partitions, report)
+    context = multiprocessing.get_context("spawn")
+    queue: SimpleQueue[tuple[int, int] | None] = context.SimpleQueue()
+    stop = context.Event()
+    listener = threading.Thread(target=_listen, args=(queue, report), daemon=True)
+    listener.start()
+    try:
+        with ProcessPoolExecutor(len(shares), context, _start, (queue, stop)) as executor:
+            futures = [executor.submit(_build, job, share) for share in shares]
+            try:
+                return [result for future in as_completed(futures) for result in future.result()]
+            except BaseException:
+                stop.set()
+                raise
+    finally:
+        queue.put(None)
+        listener.join()
+
+
+_queue: SimpleQueue[tuple[int, int] | None]
+_stop: Event
+
+
+def _start(queue: SimpleQueue[tuple[int, int] | None], stop: Event) -> None:
+    """Prepare a worker's process."""
+    global _queue, _stop  # noqa: PLW0603
+    _queue, _stop = queue, stop
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent is gone, so that none writes after a kill."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _build(job: Job, partitions: list[Partition]) -> list[Result]:
+    return build_partitions(
+        job, partitions, lambda done, failed: _queue.put((done, failed)), _stop.is_set
+    )
+
+
+def _listen(
+    queue: SimpleQueue[tuple[int, int] | None], report: Callable[[int, int], None]
+) -> None:
+    while (news := queue.get()) is not None:
+        report(*news)

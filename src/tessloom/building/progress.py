@@ -1,0 +1,24 @@
+"""What a build tells while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tessloom.pipelines import Pipeline
+
+
+class Progress:
+    """Listens to a build and says nothing; to show something, override."""
+
+    def listing(self, pipeline: Pipeline, sector: int) -> None:
+        """Hear that the script and the target list of a sector are being read."""
+
+    def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:
+        """Hear that so many light curves are about to be fetched."""
+
+    def advance(self, done: int, failed: int) -> None:
+        """Hear that so many more targets are done, and that so many of those failed."""
+
+    def finish(self) -> None:
+        """Hear that the sector is done."""

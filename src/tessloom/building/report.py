@@ -1,0 +1,106 @@
+"""What a build did, and what the dataset has now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tessloom.dataset.status import SectorStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a build did.
+
+    Attributes
+    ----------
+    out
+        The dataset's directory.
+    sectors
+        What the dataset has and lacks of each (pipeline, sector) that the build was about.
+    built
+        Partitions that this build wrote; in a dry run, those that it would write.
+    kept
+        Partitions that were not written anew because an earlier file has light curves that could
+        not be had this time.
+    dry_run
+        Whether nothing was done.
+    """
+
+    out: Path
+    sectors: list[SectorStatus]
+    built: int
+    kept: int = 0
+    dry_run: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether the dataset has every light curve that was asked for."""
+        return all(sector.complete for sector in self.sectors)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON has it."""
+        return {
+            "out": str(self.out),
+            "complete": self.complete,
+            "built": self.built,
+            "kept": self.kept,
+            "dry_run": self.dry_run,
+            "sectors": [sector.to_dict() for sector in self.sectors],
+        }
+
+    def __str__(self) -> str:
+        """Return the report in a few lines for people."""
+        if self.dry_run:
+            return "\n".join(_planned(sector) for sector in self.sectors)
+        lines = list(describe(self.sectors))
+        if not self.built and not self.kept:
+            lines.append("Nothing was left to do.")
+        if self.kept:
+            lines.append(
+                f"{self.kept} partitions were left as they were: they have light curves that "
+                "could not be had again."
+            )
+        if any(sector.failures for sector in self.sectors):
+            lines.append(
+                f"The reasons, target by target: tessloom status {self.out} --json. "
+                "To ask for them again: the same command with --retry-failed."
+            )
+        return "\n".join(lines)
+
+
+def describe(sectors: Iterable[SectorStatus]) -> Iterable[str]:
+    """Yield a few lines on each sector."""
+    for sector in sectors:
+        name = f"{sector.pipeline} sector {sector.sector}"
+        parts = [f"{name}: {sector.written} of {sector.asked} light curves"]
+        if sector.complete:
+            parts.append("complete")
+        if sector.failures:
+            reasons = ", ".join(f"{count} {kind}" for kind, count in sector.reasons().items())
+            parts.append(f"{len(sector.failures)} failed ({reasons})")
+        if sector.missing:
+            parts.append(
+                f"{sector.missing} still to be built "
+                f"({sector.partitions_missing} of {sector.partitions} partitions are missing)"
+            )
+        yield ", ".join(parts) + (" [synthetic data]" if sector.synthetic else "")
+        for finding in sector.findings:
+            yield f"  lists: {finding}"
+        if sector.moved:
+            yield f"  {sector.moved} stars lie elsewhere by their header than by the target list"
+        if sector.unknown_columns:
+            columns = ", ".join(f"{name} ({n} files)" for name, n in sector.unknown_columns.items())
+            yield f"  FITS columns that tessloom does not know and left out: {columns}"
+
+
+def _planned(sector: SectorStatus) -> str:
+    return (
+        f"{sector.pipeline} sector {sector.sector}: {sector.asked} light curves in "
+        f"{sector.partitions} partitions, {sector.partitions_missing} of them to be built "
+        f"({sector.missing} light curves to fetch)"
+    )

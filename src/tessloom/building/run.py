@@ -1,0 +1,369 @@
+"""The build: from the archive's lists to a published dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+
+from tessloom.archive import (
+    TINY,
+    ArchiveAddress,
+    Mirror,
+    Retry,
+    Selection,
+    event_loop,
+    find_archive,
+    read_listing,
+    read_target_ids,
+)
+from tessloom.building.plan import make_partitions, merge_listings, still_to_do
+from tessloom.building.pool import run_workers
+from tessloom.building.progress import Progress
+from tessloom.building.report import Report
+from tessloom.building.worker import Job
+from tessloom.dataset.card import check_card
+from tessloom.dataset.catalogue import publish
+from tessloom.dataset.layout import (
+    LOCK,
+    cannot_write,
+    listing_path,
+    partition_path,
+    remove_partial_files,
+    sectors,
+)
+from tessloom.dataset.listing_file import ListingFile, read_listing_file, write_listing_file
+from tessloom.dataset.receipt import Receipt, read_receipt
+from tessloom.dataset.status import SectorStatus, sector_status, unplaced
+from tessloom.errors import DatasetError, DatasetLockedError, RequestError, TessloomError
+from tessloom.pipelines import PIPELINES, Pipeline, get_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tessloom.archive import Listing
+    from tessloom.building.partition import Result
+    from tessloom.building.plan import Partition
+
+DEMO = "demo"
+ARCHIVE_VARIABLE = "TESSLOOM_ARCHIVE"
+
+
+def build(
+    pipelines: str | Iterable[str],
+    *,
+    sector: int | Iterable[int],
+    out: str | os.PathLike[str],
+    archive: str | None = None,
+    tiny: bool = False,
+    limit: int | None = None,
+    sample: int | None = None,
+    targets: str | os.PathLike[str] | Iterable[int] | None = None,
+    workers: int = 1,
+    keep_fits: str | os.PathLike[str] | None = None,
+    dry_run: bool = False,
+    retry_failed: bool = False,
+    refresh: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Build sectors of pipelines into a dataset, or go on with what is there.
+
+    Partitions that are finished are left alone, so a build that was stopped is continued by the
+    same call, and further sectors, pipelines or targets are added by another one.
+
+    Parameters
+    ----------
+    pipelines
+        ``"qlp"``, ``"tglc"``, ``"spoc"``, or several of them.
+    sector
+        One TESS sector or several.
+    out
+        The dataset's directory; it is made where there is none.
+    archive
+        ``"mast"``, ``"s3"``, ``"demo"``, an http(s) address, or a folder. None: what the
+        environment's ``TESSLOOM_ARCHIVE`` says, else ``"mast"``.
+    tiny
+        Only the first 100 targets of each script; the same as ``limit=100``.
+    limit
+        Only the first so many targets of each script.
+    sample
+        Only so many targets, spread over the whole sector by a hash of the id.
+    targets
+        Only these TIC ids (for TGLC also Gaia DR3 ids), or a file with one a line.
+    workers
+        Processes that fetch and write. One keeps up with a few thousand files a second, which is
+        more than MAST gives.
+    keep_fits
+        Folder in which the FITS files are kept too, laid out as in the archive.
+    dry_run
+        Read the lists and say what there is to do, write nothing.
+    retry_failed
+        Also ask again for targets that could not be had in an earlier build.
+    refresh
+        Read the archive's lists again, even if this request was answered before.
+    progress
+        Is told how far the build is.
+
+    Returns
+    -------
+    Report
+        What was done and what the dataset has now. Targets that could not be had are in it;
+        they do not raise.
+
+    Raises
+    ------
+    RequestError
+        The call is wrong; `UnknownSectorError` if the archive has no such sector.
+    ArchiveError
+        The archive can't be reached, or fails for every file. What is finished is kept.
+    DatasetError
+        The directory can't be built into; `DatasetLockedError` if another build is at it.
+    """
+    request = _Request(
+        root=Path(out),
+        pipelines=_pipelines(pipelines),
+        sectors=_sectors(sector),
+        selection=_selection(tiny=tiny, limit=limit, sample=sample, targets=targets),
+        workers=_positive("workers", workers),
+        keep_fits=None if keep_fits is None else Path(keep_fits),
+        retry_failed=retry_failed,
+        refresh=refresh,
+        progress=progress or Progress(),
+    )
+    with _open_archive(archive or os.environ.get(ARCHIVE_VARIABLE) or "mast") as address:
+        _check_kind(request.root, address)
+        if dry_run:
+            return _plan_only(request, address)
+        with _locked(request.root):
+            return _build(request, address)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    root: Path
+    pipelines: list[Pipeline]
+    sectors: list[int]
+    selection: Selection
+    workers: int
+    keep_fits: Path | None
+    retry_failed: bool
+    refresh: bool
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be done in one (pipeline, sector)."""
+
+    listing: ListingFile
+    partitions: list[Partition]
+    to_do: list[Partition]
+
+
+def _build(request: _Request, address: ArchiveAddress) -> Report:
+    check_card(request.root)
+    statuses: list[SectorStatus] = []
+    results: list[Result] = []
+    try:
+        for pipeline in request.pipelines:
+            remove_partial_files(request.root / pipeline.name)
+            for sector in request.sectors:
+                results += _build_sector(request, address, pipeline, sector)
+                statuses.append(sector_status(request.root, pipeline, sector))
+    except TessloomError:
+        # What is finished is a dataset: it opens, whatever stopped the build.
+        publish(request.root)
+        raise
+    publish(request.root)
+    kept = sum(result.lost > 0 for result in results)
+    return Report(out=request.root, sectors=statuses, built=len(results) - kept, kept=kept)
+
+
+def _build_sector(
+    request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
+) -> list[Result]:
+    plan = _plan(request, address, pipeline, sector)
+    write_listing_file(listing_path(request.root, pipeline, sector), plan.listing)
+    job = Job(
+        root=request.root,
+        archive=address,
+        connections=max(1, address.connections // request.workers),
+        keep_fits=request.keep_fits,
+    )
+    targets = sum(len(partition.targets) for partition in plan.to_do)
+    request.progress.start(pipeline, sector, targets)
+    results = run_workers(job, plan.to_do, request.workers, request.progress.advance)
+    request.progress.finish()
+    return results
+
+
+def _plan(
+    request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
+) -> _Plan:
+    path = listing_path(request.root, pipeline, sector)
+    old = read_listing_file(path) if path.exists() else None
+    key = request.selection.key()
+    answered = old is not None and old.archive == address.name and key in old.requests
+    if old and answered and not (
+        address.lists_may_change or request.refresh or request.retry_failed
+    ):
+        listing = old
+    else:
+        request.progress.listing(pipeline, sector)
+        listing = _merged(old, _read_listing(request, address, pipeline, sector), address, key)
+    partitions = make_partitions(pipeline, sector, listing.targets)
+    receipts = _receipts(request.root, pipeline, sector, partitions)
+    to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
+    return _Plan(listing, partitions, to_do)
+
+
+def _read_listing(
+    request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
+) -> Listing:
+    async def read() -> Listing:
+        async with address.open(address.connections) as archive:
+            return await read_listing(archive, pipeline, sector, request.selection)
+
+    return event_loop.run(read())
+
+
+def _merged(
+    old: ListingFile | None, new: Listing, address: ArchiveAddress, key: str
+) -> ListingFile:
+    read = ListingFile(
+        archive=address.name,
+        requests=[key],
+        findings=new.findings.sentences(),
+        targets=new.targets,
+    )
+    if old is None:
+        return read
+    return replace(
+        read,
+        requests=sorted({*old.requests, key} if old.archive == address.name else {key}),
+        targets=merge_listings(old.targets, new.targets),
+    )
+
+
+def _receipts(
+    root: Path, pipeline: Pipeline, sector: int, partitions: list[Partition]
+) -> dict[int, Receipt]:
+    paths = {
+        partition.pixel: partition_path(root, pipeline, partition.pixel, sector)
+        for partition in partitions
+    }
+    return {pixel: read_receipt(path) for pixel, path in paths.items() if path.exists()}
+
+
+def _plan_only(request: _Request, address: ArchiveAddress) -> Report:
+    statuses: list[SectorStatus] = []
+    for pipeline in request.pipelines:
+        for sector in request.sectors:
+            plan = _plan(request, address, pipeline, sector)
+            placed = sum(len(partition.targets) for partition in plan.partitions)
+            to_fetch = sum(len(partition.targets) for partition in plan.to_do)
+            statuses.append(
+                SectorStatus(
+                    pipeline=pipeline.name,
+                    sector=sector,
+                    archive=address.name,
+                    asked=len(plan.listing.targets),
+                    written=placed - to_fetch,
+                    failures=list(unplaced(plan.listing.targets)),
+                    partitions=len(plan.partitions),
+                    partitions_missing=len(plan.to_do),
+                    findings=plan.listing.findings,
+                )
+            )
+    built = sum(status.partitions_missing for status in statuses)
+    return Report(out=request.root, sectors=statuses, built=built, dry_run=True)
+
+
+@contextmanager
+def _open_archive(name: str) -> Iterator[ArchiveAddress]:
+    if name != DEMO:
+        yield find_archive(name)
+        return
+    # Imported late: the demo archive brings a server along.
+    from tessloom.demo import DemoServer  # noqa: PLC0415
+
+    with DemoServer() as server:
+        yield Mirror(
+            name=DEMO, files=server.address, lists=server.address, retry=Retry(wait=0.05)
+        )
+
+
+@contextmanager
+def _locked(root: Path) -> Iterator[None]:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(root / LOCK)
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise DatasetLockedError(
+            f"another tessloom build is writing to {root}: wait for it, or use another directory"
+        ) from None
+    except OSError as error:
+        raise cannot_write(root, error) from error
+    with lock:
+        yield
+    lock.release(force=True)
+
+
+def _check_kind(root: Path, address: ArchiveAddress) -> None:
+    """Check that real and synthetic light curves don't come to lie in one dataset."""
+    for pipeline in PIPELINES.values():
+        for sector in sectors(root, pipeline):
+            there = read_listing_file(listing_path(root, pipeline, sector)).archive
+            if (there == DEMO) != (address.name == DEMO):
+                raise DatasetError(
+                    f"{root} was built from {there!r}: synthetic and real light curves must not "
+                    "be mixed. Choose another directory"
+                )
+
+
+def _pipelines(names: str | Iterable[str]) -> list[Pipeline]:
+    given = [names] if isinstance(names, str) else list(names)
+    if not given:
+        raise RequestError(f"name at least one pipeline of {', '.join(PIPELINES)}")
+    return list(dict.fromkeys(get_pipeline(name) for name in given))
+
+
+def _sectors(sector: int | Iterable[int]) -> list[int]:
+    given = list(sector) if isinstance(sector, Iterable) else [sector]
+    if not given:
+        raise RequestError("name at least one sector")
+    for number in given:
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 9999:
+            raise RequestError(f"{number!r} is not a sector: they are numbered from 1")
+    return list(dict.fromkeys(given))
+
+
+def _selection(
+    *,
+    tiny: bool,
+    limit: int | None,
+    sample: int | None,
+    targets: str | os.PathLike[str] | Iterable[int] | None,
+) -> Selection:
+    if tiny and (limit is not None or sample is not None or targets is not None):
+        raise RequestError("tiny excludes limit, sample and targets: choose one")
+    identifiers: tuple[int, ...] | None
+    if isinstance(targets, str | os.PathLike):
+        identifiers = read_target_ids(Path(targets))
+    else:
+        identifiers = None if targets is None else tuple(sorted(set(targets)))
+    if identifiers == ():
+        raise RequestError("targets names no ids")
+    return Selection(limit=TINY if tiny else limit, sample=sample, targets=identifiers)
+
+
+def _positive(name: str, number: int) -> int:
+    if number < 1:
+        raise RequestError(f"{name} must be at least 1, not {number}")
+    return number

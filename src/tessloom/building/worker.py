@@ -1,0 +1,215 @@
+"""A worker: targets in, partitions out, with one window of requests that never drains.
+
+Bytes come in on an event loop and are decoded there, in microseconds; row groups are encoded and
+written on one thread beside it. Several partitions are under way at a time, as the window slides
+from one to the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from tessloom.archive import event_loop, light_curve_path, slide
+from tessloom.building.partition import PartitionBuilder
+from tessloom.dataset.layout import write_bytes
+from tessloom.dataset.receipt import Failure
+from tessloom.dataset.rows import Row, RowFormat
+from tessloom.errors import TargetError
+from tessloom.fits import Decoder
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from tessloom.archive import Archive, ArchiveAddress
+    from tessloom.building.partition import Result
+    from tessloom.building.plan import Partition
+
+# Light curves that wait for their row group to fill. A window of requests brings some tens of
+# megabytes out of order; a straggler may hold up a few row groups of 128 MB.
+MEMORY = 384 * 2**20
+_REPORT_EVERY = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a worker needs to know; small, and sent to it as it is.
+
+    Attributes
+    ----------
+    connections
+        This worker's share of the archive's.
+    keep_fits
+        Folder for the FITS files, or None.
+    """
+
+    root: Path
+    archive: ArchiveAddress
+    connections: int
+    keep_fits: Path | None
+
+
+def build_partitions(
+    job: Job,
+    partitions: list[Partition],
+    report: Callable[[int, int], None],
+    stopped: Callable[[], bool] = lambda: False,
+) -> list[Result]:
+    """Build partitions, and return what became of them in the order in which they were finished.
+
+    Parameters
+    ----------
+    report
+        Called now and then with how many more targets are done, and how many of them failed.
+    stopped
+        Asked before each target whether to leave off; finished partitions stay.
+
+    Raises
+    ------
+    ArchiveError
+        The archive fails for every file.
+    DatasetError
+        The disk does not take the files.
+    """
+    return event_loop.run(_Worker(job, report, stopped).run(partitions))
+
+
+class _Worker:
+    def __init__(
+        self, job: Job, report: Callable[[int, int], None], stopped: Callable[[], bool]
+    ) -> None:
+        self._job = job
+        self._stopped = stopped
+        self._report = report
+        self._reported_at = time.monotonic()
+        self._done = self._failed = 0
+        self._formats: dict[str, tuple[RowFormat, Decoder]] = {}
+        self._results: list[Result] = []
+        self._open: list[PartitionBuilder] = []
+        self._memory = _Memory(MEMORY)
+        # One thread: a partition's row groups must be written in their order.
+        self._writing = ThreadPoolExecutor(1, "tessloom-writing")
+
+    async def run(self, partitions: list[Partition]) -> list[Result]:
+        try:
+            async with self._job.archive.open(self._job.connections) as archive:
+                self._archive: Archive = archive
+                await slide(self._job.connections, self._targets(partitions), self._get)
+        finally:
+            self._writing.shutdown()
+            for builder in self._open:
+                builder.abandon()
+            self._tell()
+        return self._results
+
+    def _targets(
+        self, partitions: list[Partition]
+    ) -> Iterator[tuple[PartitionBuilder, int, dict[str, Any]]]:
+        for partition in partitions:
+            name = partition.pipeline.name
+            if name not in self._formats:
+                row_format = RowFormat(partition.pipeline)
+                self._formats[name] = (row_format, Decoder(row_format.wanted))
+            builder = PartitionBuilder(partition, self._formats[name][0], self._job.root)
+            self._open.append(builder)
+            for slot, target in enumerate(partition.targets.to_pylist()):
+                if self._stopped():
+                    return
+                yield builder, slot, target
+
+    async def _get(self, item: tuple[PartitionBuilder, int, dict[str, Any]]) -> None:
+        builder, slot, target = item
+        async with self._memory.room():
+            outcome = await self._fetch(builder.partition, target)
+            if isinstance(outcome, Row):
+                self._memory.change(outcome.records.nbytes)
+            # Up to the first await nothing else runs: row groups are handed on in their order.
+            groups = builder.put(slot, outcome)
+            writes = [self._in_thread(builder.write, group) for group in groups]
+            if builder.complete:
+                writes.append(self._in_thread(builder.finish))
+            self._count(failed=isinstance(outcome, Failure))
+            for group, write in zip_longest(groups, writes):
+                result = await write
+                if group:
+                    self._memory.change(-sum(row.records.nbytes for row in group.rows))
+                else:
+                    self._results.append(result)
+                    self._open.remove(builder)
+
+    async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:
+        row_format, decoder = self._formats[partition.pipeline.name]
+        path = light_curve_path(partition.pipeline, partition.sector, target)
+        name = (partition.sector, target["id"], target["camera"], target["ccd"])
+
+        def accept(body: bytes) -> tuple[Row, bytes | None]:
+            row = row_format.row(decoder.decode(body), *name)
+            return row, body if self._job.keep_fits else None
+
+        try:
+            row, body = await self._archive.fetch(path, accept)
+        except TargetError as error:
+            return Failure(
+                id=target["id"],
+                camera=target["camera"],
+                ccd=target["ccd"],
+                path=path,
+                reason=error.reason,
+                detail=str(error),
+            )
+        if self._job.keep_fits and body is not None:
+            usual = light_curve_path(partition.pipeline, partition.sector, target | {"path": None})
+            await asyncio.to_thread(write_bytes, self._job.keep_fits / usual, body)
+        return row
+
+    def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._writing, work, *arguments)
+
+    def _count(self, *, failed: bool) -> None:
+        self._done += 1
+        self._failed += failed
+        if time.monotonic() - self._reported_at > _REPORT_EVERY:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._report(self._done, self._failed)
+        self._done = self._failed = 0
+        self._reported_at = time.monotonic()
+
+
+class _Memory:
+    """Pauses requests while too much waits to be written.
+
+    Requests are paused in their order, and one goes ahead when nothing else is under way: the
+    row group that is to be written first waits for that one, so memory always comes back.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._taken = 0
+        self._busy = 0
+        self._turn = asyncio.Lock()
+        self._changed = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def room(self) -> AsyncIterator[None]:
+        async with self._turn:
+            while self._taken > self._size and self._busy:
+                self._changed.clear()
+                await self._changed.wait()
+            self._busy += 1
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            self._changed.set()
+
+    def change(self, size: int) -> None:
+        self._taken += size
+        self._changed.set()

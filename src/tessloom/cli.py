@@ -1,0 +1,208 @@
+"""The command line: a thin layer over `tessloom.build` and `tessloom.read_status`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tessloom import __version__
+from tessloom.errors import RequestError, TessloomError
+from tessloom.pipelines import PIPELINES
+
+if TYPE_CHECKING:
+    from tessloom.building.progress import Progress
+
+# Exit statuses. 0 and 1 are results, 2 is the shell's convention for a wrong call.
+INCOMPLETE = 1
+WRONG_CALL = 2
+STOPPED = 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # rich would double the time that --help takes
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Weave TESS full-frame-image light curves into datasets.",
+    epilog="Exit status: 0 complete, 1 some light curves are missing, 2 wrong call, "
+    "3 stopped (archive or disk; the same command continues).",
+)
+
+
+class PipelineName(StrEnum):
+    """The pipelines, as arguments."""
+
+    qlp = "qlp"
+    tglc = "tglc"
+    spoc = "spoc"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tessloom {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[  # noqa: ARG001
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def build(
+    pipelines: Annotated[list[PipelineName], typer.Argument(help="One pipeline or several.")],
+    sector: Annotated[
+        list[int], typer.Option("--sector", "-s", help="TESS sector; may be given several times.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The dataset's directory.")],
+    archive: Annotated[
+        str,
+        typer.Option(
+            envvar="TESSLOOM_ARCHIVE",
+            help="mast, s3, demo (synthetic, works offline), an http(s) address, or a folder.",
+        ),
+    ] = "mast",
+    tiny: Annotated[bool, typer.Option("--tiny", help="The first 100 of the script.")] = False,
+    limit: Annotated[int | None, typer.Option(help="The first N of the script.")] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="N targets spread over the sector by a hash of the id.")
+    ] = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="A file of TIC ids (TGLC: or Gaia DR3 ids), one a line.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes that fetch and write.")] = 1,
+    keep_fits: Annotated[
+        Path | None, typer.Option(help="Also keep the FITS files here, as in the archive.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what there is to do; write nothing.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask again for what could not be had earlier.")
+    ] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Read the archive's lists again.")
+    ] = False,
+) -> None:
+    """Build sectors into a dataset, or go on where an earlier build stopped."""
+    from tessloom.building.run import build as run_build  # noqa: PLC0415
+
+    report = run_build(
+        [str(name) for name in pipelines],
+        sector=sector,
+        out=out,
+        archive=archive,
+        tiny=tiny,
+        limit=limit,
+        sample=sample,
+        targets=targets,
+        workers=workers,
+        keep_fits=keep_fits,
+        dry_run=dry_run,
+        retry_failed=retry_failed,
+        refresh=refresh,
+        progress=_progress(),
+    )
+    typer.echo(str(report))
+    if dry_run:
+        return
+    first = report.sectors[0]
+    typer.echo(
+        f"""
+Open it in Python:
+    import pyarrow.parquet as pq
+    stars = pq.read_table("{out}/{first.pipeline}/catalog/dataset").to_pandas()
+    stars.lightcurve[0]["time"], stars.lightcurve[0]["flux"]
+LSDB: lsdb.open_catalog("{out}/{first.pipeline}")
+Hugging Face: load_dataset("{out}", "{first.pipeline}", split="s{first.sector:04d}")"""
+    )
+    if not report.complete:
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def status(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with every failure.")
+    ] = False,
+) -> None:
+    """Say what a dataset has, what is missing, and which targets failed and why."""
+    from tessloom.building.report import describe  # noqa: PLC0415
+    from tessloom.dataset.status import read_status  # noqa: PLC0415
+
+    sectors = read_status(directory)
+    if as_json:
+        typer.echo(json.dumps([sector.to_dict() for sector in sectors], indent=1))
+    else:
+        for sector in sectors:
+            for line in describe([sector]):
+                typer.echo(line)
+            for failure in sector.failures[:_FAILURES_SHOWN]:
+                typer.echo(f"  {failure.id}: {failure.reason}: {failure.detail}")
+            if len(sector.failures) > _FAILURES_SHOWN:
+                more = len(sector.failures) - _FAILURES_SHOWN
+                typer.echo(f"  and {more} more failures: --json shows them all")
+    if not all(sector.complete for sector in sectors):
+        raise typer.Exit(INCOMPLETE)
+
+
+_FAILURES_SHOWN = 20
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="Port on the loopback; 0: any that is free.")] = 8023,
+    faults: Annotated[
+        str | None,
+        typer.Option(help="Misbehave as the real archive does, such as busy=0.05,missing=0.01."),
+    ] = None,
+) -> None:
+    """Serve the embedded, synthetic archive on the loopback until interrupted."""
+    from tessloom.demo import Faults  # noqa: PLC0415
+    from tessloom.demo import serve as serve_demo  # noqa: PLC0415
+
+    def announce(address: str) -> None:
+        typer.echo(f"Serving synthetic light curves at {address}")
+        typer.echo(f"Use it with: tessloom build tglc --sector 23 --out DIR --archive {address}")
+
+    serve_demo(port, Faults.parse(faults or ""), announce)
+
+
+def _progress() -> Progress:
+    from tessloom.progress_display import PlainProgress, TerminalProgress  # noqa: PLC0415
+
+    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+def main() -> None:
+    """Run the command line, and turn tessloom's errors into a line and an exit status."""
+    try:
+        app()
+    except RequestError as error:
+        _fail(error, WRONG_CALL)
+    except TessloomError as error:
+        _fail(error, STOPPED)
+    except KeyboardInterrupt:
+        typer.echo("\nInterrupted: the same command continues where it stopped.", err=True)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _fail(error: TessloomError, exit_status: int) -> None:
+    typer.echo(f"tessloom: {error}", err=True)
+    raise SystemExit(exit_status) from None
+
+
+# typer's choices must be the pipelines that exist.
+assert set(PipelineName) == set(PIPELINES)  # noqa: S101

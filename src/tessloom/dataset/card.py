@@ -1,0 +1,111 @@
+"""The dataset card: what Hugging Face datasets reads, and what people read first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tessloom._version import SOFTWARE
+from tessloom.dataset.layout import CARD, write_text
+from tessloom.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tessloom.pipelines import Pipeline
+
+_MARK = "<!-- Written by tessloom. -->"
+_SYNTHETIC = """
+> **Synthetic data.** {names} come from the demo archive that tessloom carries with it. The stars
+> do not exist. Use them to try things out, never for science.
+"""
+
+
+def check_card(root: Path) -> None:
+    """Check that the card to be written will not replace somebody's own file.
+
+    Raises
+    ------
+    DatasetError
+        There is a README.md that tessloom did not write.
+    """
+    card = root / CARD
+    if card.exists() and _MARK not in card.read_text(encoding="utf-8", errors="replace"):
+        raise DatasetError(
+            f"{card} was not written by tessloom and would be replaced by the dataset card: "
+            "choose an empty directory"
+        )
+
+
+def write_card(root: Path, summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) -> None:
+    """Write the card of a dataset: (pipeline, its sectors, its rows, whether it is synthetic)."""
+    write_text(root / CARD, _front_matter(summaries) + _text(summaries))
+
+
+def _front_matter(summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) -> str:
+    licences = sorted({pipeline.licence for pipeline, *_ in summaries})
+    lines = ["---", "license:", *(f"- {licence}" for licence in licences)]
+    lines += ["tags:", "- astronomy", "- light curves", "- TESS", "- HATS", "configs:"]
+    for pipeline, sectors, _, _ in summaries:
+        lines += [f"- config_name: {pipeline.name}", "  data_files:"]
+        for sector in sectors:
+            pattern = f"{pipeline.name}/catalog/dataset/Norder=*/Dir=*/Npix=*/s{sector:04d}.parquet"
+            lines += [f"  - split: s{sector:04d}", f'    path: "{pattern}"']
+    return "\n".join([*lines, "---", "", ""])
+
+
+def _text(summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) -> str:
+    names = ", ".join(pipeline.title for pipeline, *_ in summaries)
+    parts = [
+        _MARK,
+        "",
+        "# TESS full-frame-image light curves",
+        "",
+        f"Light curves of {names}, one row a (sector, target), as {SOFTWARE} wove them.",
+    ]
+    synthetic = [pipeline.title for pipeline, _, _, is_synthetic in summaries if is_synthetic]
+    if synthetic:
+        parts.append(_SYNTHETIC.format(names=", ".join(synthetic)))
+    parts += ["", "| config | pipeline | sectors | light curves |", "|---|---|---|---|"]
+    parts += [
+        f"| `{pipeline.name}` | {pipeline.title} | {', '.join(map(str, sectors))} | {rows:,} |"
+        for pipeline, sectors, rows, _ in summaries
+    ]
+    name = summaries[0][0].name
+    split = f"s{summaries[0][1][0]:04d}"
+    parts.append(_OPENING.format(name=name, split=split))
+    for pipeline, *_ in summaries:
+        parts += [
+            f"### {pipeline.title}",
+            "",
+            pipeline.description,
+            f"Source: {pipeline.homepage}, doi:{pipeline.doi}. Licence: {pipeline.licence}.",
+            f"Please cite: {pipeline.citation}.",
+            "",
+        ]
+    return "\n".join(parts)
+
+
+_OPENING = """
+## Opening it
+
+```python
+import pyarrow.parquet as pq
+stars = pq.read_table("{name}/catalog/dataset")                      # pyarrow, pandas
+```
+```python
+import lsdb
+stars = lsdb.open_catalog("{name}")                                  # cone_search, id_search, crossmatch
+```
+```python
+from datasets import load_dataset
+stars = load_dataset(".", "{name}", split="{split}")                 # one split a sector
+stars = stars.with_format("numpy", dtype=None)                       # dtype=None keeps time in double
+```
+
+`lightcurve` holds lists of equal length: `time` is BTJD (BJD - 2457000, TDB) in double, `flux` and
+`flux_err` are what the pipeline recommends, `quality` has its raw bits. Nothing was cleaned, padded
+or left out. Each column's description, unit and FITS name are in the Arrow schema's metadata.
+
+## Sources and citations
+"""

@@ -1,0 +1,121 @@
+"""Where things are in a dataset's directory."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from tessloom.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tessloom.pipelines import Pipeline
+
+LOCK = ".tessloom.lock"
+CARD = "README.md"
+# Readers pass over names that start with a dot, so a file in the making is never read.
+_PARTIAL = ".{name}.{process}.partial"
+_PARTITION = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)/s(\d{4})\.parquet$")
+
+
+def catalogue_directory(root: Path, pipeline: Pipeline) -> Path:
+    """Return the directory of the HATS catalogue inside the collection."""
+    return root / pipeline.name / "catalog"
+
+
+def partition_path(root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+    """Return the file of one (pixel, sector)."""
+    directory = pixel // 10_000 * 10_000  # the HATS standard's Dir
+    return (
+        catalogue_directory(root, pipeline)
+        / f"dataset/Norder={pipeline.healpix_order}/Dir={directory}/Npix={pixel}"
+        / f"s{sector:04d}.parquet"
+    )
+
+
+def listing_path(root: Path, pipeline: Pipeline, sector: int) -> Path:
+    """Return the file that says which targets were asked for."""
+    return root / pipeline.name / "listing" / f"s{sector:04d}.parquet"
+
+
+def index_directory(root: Path, pipeline: Pipeline, column: str) -> Path:
+    """Return the directory of the index by `column`."""
+    return root / pipeline.name / f"index_{column}"
+
+
+def partitions(root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]]:
+    """Yield (pixel, sector, file) of all finished partitions, sorted by pixel and sector."""
+    found = []
+    for path in catalogue_directory(root, pipeline).glob("dataset/Norder=*/Dir=*/Npix=*/*.parquet"):
+        match = _PARTITION.search(path.as_posix())
+        if match and int(match[1]) == pipeline.healpix_order:
+            found.append((int(match[2]), int(match[3]), path))
+    yield from sorted(found)
+
+
+def sectors(root: Path, pipeline: Pipeline) -> list[int]:
+    """Return the sectors of which targets were asked for."""
+    paths = (root / pipeline.name / "listing").glob("s[0-9][0-9][0-9][0-9].parquet")
+    return sorted(int(path.stem[1:]) for path in paths)
+
+
+def partial_path(path: Path) -> Path:
+    """Return the name under which `path` is written before it is whole."""
+    return path.with_name(_PARTIAL.format(name=path.name, process=os.getpid()))
+
+
+def remove_partial_files(directory: Path) -> None:
+    """Remove what killed builds left half written. The caller holds the lock."""
+    for path in directory.rglob(".*.partial"):
+        path.unlink(missing_ok=True)
+
+
+def remove_empty_pixels(root: Path, pipeline: Pipeline) -> None:
+    """Remove directories of pixels in which no file was finished: HATS takes them for data."""
+    for directory in catalogue_directory(root, pipeline).glob("dataset/Norder=*/Dir=*/Npix=*"):
+        if not any(directory.iterdir()):
+            directory.rmdir()
+
+
+def put_in_place(partial: Path, path: Path) -> None:
+    """Flush a finished file to the disk and give it its name, replacing an older one."""
+    descriptor = os.open(partial, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    partial.replace(path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file so that it is there whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, body: bytes) -> None:
+    """Write a file so that it is there whole or not at all.
+
+    Raises
+    ------
+    DatasetError
+        The disk does not take it.
+    """
+    partial = partial_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(body)
+        put_in_place(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> DatasetError:
+    """Return the error for a disk that does not take a file."""
+    return DatasetError(
+        f"can't write {path}: {error.strerror or error}. Make room or choose another directory, "
+        "then run the same command again: what is finished is kept"
+    )

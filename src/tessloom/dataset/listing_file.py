@@ -1,0 +1,75 @@
+"""Which targets were asked for, kept beside the data: so a dataset knows what it lacks."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tessloom.dataset.layout import write_bytes
+from tessloom.errors import DatasetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KEY = b"tessloom"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListingFile:
+    """The targets that were asked for in one (pipeline, sector), over all builds.
+
+    Attributes
+    ----------
+    archive
+        Name of the archive that they were read from last.
+    requests
+        The selections that they answer, each as a text; a repeated request needs no archive.
+    findings
+        What was odd about the lists, a sentence each.
+    targets
+        A table of `archive.listing.SCHEMA`.
+    """
+
+    archive: str
+    targets: pa.Table
+    requests: list[str] = field(default_factory=list)
+    findings: list[str] = field(default_factory=list)
+
+
+def write_listing_file(path: Path, listing: ListingFile) -> None:
+    """Write a listing, whole or not at all."""
+    content = {
+        "archive": listing.archive,
+        "requests": listing.requests,
+        "findings": listing.findings,
+    }
+    targets = listing.targets.replace_schema_metadata(
+        {_KEY: json.dumps(content, sort_keys=True)}
+    )
+    sink = io.BytesIO()
+    pq.write_table(targets, sink, compression="zstd")
+    write_bytes(path, sink.getvalue())
+
+
+def read_listing_file(path: Path) -> ListingFile:
+    """Read a listing.
+
+    Raises
+    ------
+    DatasetError
+        The file is damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            targets = file.read()
+        content = json.loads((targets.schema.metadata or {})[_KEY])
+        return ListingFile(targets=targets.replace_schema_metadata(), **content)
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise DatasetError(
+            f"the listing {path} is damaged ({error!r}): remove it and run the build again"
+        ) from error

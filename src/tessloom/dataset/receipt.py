@@ -1,0 +1,108 @@
+"""What a partition's file says of itself, in its own footer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tessloom.errors import DatasetError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = b"tessloom"
+# Raised when files of an older tessloom can no longer stand beside new ones.
+LAYOUT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One target that could not be had, and why.
+
+    Attributes
+    ----------
+    id, camera, ccd
+        As the file's name says; camera and CCD are 0 where it does not.
+    path
+        Of the file, relative to the archive's root; empty where there is none.
+    reason
+        `TargetError.reason`: the kind of failure.
+    detail
+        The same in a sentence.
+    """
+
+    id: int
+    camera: int
+    ccd: int
+    path: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What was asked for in one partition and what became of it.
+
+    Attributes
+    ----------
+    digest
+        Of the targets that were asked for: equal digests mean equal requests.
+    asked, written
+        Numbers of light curves.
+    moved
+        Of those written, how many lie in another pixel, or beyond a neighbour, by their header
+        than by the target list; their ``_healpix_29`` is the list's.
+    unknown_columns
+        FITS columns that the pipeline's declaration does not know, and in how many files they
+        were. Their values are not in the dataset.
+    synthetic
+        Whether any file says that it is based on simulated data (``SIMDATA``).
+    """
+
+    pipeline: str
+    sector: int
+    pixel: int
+    digest: str
+    asked: int
+    written: int
+    failures: tuple[Failure, ...] = ()
+    moved: int = 0
+    unknown_columns: dict[str, int] = field(default_factory=dict)
+    synthetic: bool = False
+    software: str = ""
+    layout: int = LAYOUT
+
+    def to_metadata(self) -> dict[bytes, bytes]:
+        """Return the receipt as key-value metadata of a file's footer."""
+        return {KEY: json.dumps(asdict(self), sort_keys=True).encode()}
+
+
+def read_receipt(path: Path) -> Receipt:
+    """Read the receipt from a partition's footer.
+
+    Raises
+    ------
+    DatasetError
+        The file is damaged, has no receipt, or has one of another layout.
+    """
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        content: dict[str, Any] = json.loads(metadata[KEY])
+        if content.get("layout") != LAYOUT:
+            raise DatasetError(
+                f"{path} has layout {content.get('layout')}, this tessloom writes {LAYOUT}: "
+                "use the version that wrote it, or build into another directory"
+            )
+        failures = tuple(Failure(**failure) for failure in content.pop("failures"))
+        return Receipt(failures=failures, **content)
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DatasetError(
+            f"{path} is damaged or was not written by tessloom ({error!r}): "
+            "remove it and run the build again"
+        ) from error

@@ -1,0 +1,281 @@
+"""Decoded files → rows of the dataset, as Arrow arrays made from buffers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from tessloom.dataset.schema import ARROW_TYPES, arrow_schema
+from tessloom.errors import FitsError, WrongTargetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from tessloom.fits import HeaderValue, LightCurve
+    from tessloom.pipelines import Column, Keyword, Pipeline
+
+# TESS's own card for "file is based on simulated data".
+_SIMULATED = (0, "SIMDATA")
+
+Scalar = int | float | bool | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One light curve that has been checked and is ready to be written.
+
+    Attributes
+    ----------
+    records
+        The FITS table's rows, of shape ``(cadences,)``.
+    scalars
+        Values of `Pipeline.keywords`, in their order.
+    synthetic
+        Whether the file says that it is based on simulated data.
+    """
+
+    records: npt.NDArray[np.void]
+    scalars: tuple[Scalar, ...]
+    synthetic: bool
+
+
+class RowFormat:
+    """How one pipeline's files become rows.
+
+    Attributes
+    ----------
+    schema
+        Of the batches.
+    wanted
+        Header cards that `fits.Decoder` must read for `row`.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.schema = arrow_schema(pipeline)
+        self.wanted: list[tuple[int, str]] = [_SIMULATED]
+        self._pipeline = pipeline
+        self._sources: dict[tuple[str, ...], _Sources] = {}
+        self._keyword_positions = [
+            (keyword, [self._want(keyword.hdu, name) for name in keyword.fits])
+            for keyword in pipeline.keywords
+        ]
+        self._identity_positions = [self._want(0, name) for name in pipeline.identity]
+        self._names = [keyword.name for keyword in pipeline.keywords]
+        self._sector, self._camera, self._ccd = (
+            self._names.index(name) for name in ("sector", "camera", "ccd")
+        )
+
+    def row(self, curve: LightCurve, sector: int, identifier: int, camera: int, ccd: int) -> Row:
+        """Check a decoded file and return its row.
+
+        Parameters
+        ----------
+        sector, identifier, camera, ccd
+            What the file's name says; camera and CCD are 0 where it does not.
+
+        Raises
+        ------
+        WrongTargetError
+            The file's header names another star, sector or CCD.
+        FitsError
+            A column that can't be done without is missing, or one has an unexpected type.
+        """
+        values = curve.values
+        scalars = [
+            _first(keyword, [values[position] for position in positions])
+            for keyword, positions in self._keyword_positions
+        ]
+        found = next(
+            (values[position] for position in self._identity_positions if values[position]), None
+        )
+        for what, expected, actual in (
+            ("star", identifier, found),
+            ("sector", sector, scalars[self._sector]),
+            ("camera", camera, scalars[self._camera]),
+            ("CCD", ccd, scalars[self._ccd]),
+        ):
+            if expected and actual is not None and str(actual) != str(expected):
+                raise WrongTargetError(
+                    f"the file is of {what} {actual}, its name says {expected}"
+                )
+        self._sources_of(curve.records)
+        return Row(curve.records, tuple(scalars), values[0] is True)
+
+    def unknown_columns(self, rows: Sequence[Row]) -> Counter[str]:
+        """Count the FITS columns that the declaration does not know."""
+        unknown: Counter[str] = Counter()
+        for row in rows:
+            unknown.update(self._sources_of(row.records).unknown)
+        return unknown
+
+    def positions(self, rows: Sequence[Row]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return ra and dec of the headers, shape ``(n,)``; NaN where a header has none."""
+        ra, dec = (
+            np.array([row.scalars[self._names.index(name)] for row in rows], np.float64)
+            for name in ("ra", "dec")
+        )
+        return ra, dec
+
+    def batch(
+        self,
+        rows: Sequence[Row],
+        healpix: npt.NDArray[np.int64],
+        ra: npt.NDArray[np.float64],
+        dec: npt.NDArray[np.float64],
+    ) -> pa.RecordBatch:
+        """Return rows as a batch of `schema`.
+
+        Parameters
+        ----------
+        healpix, ra, dec
+            Arrays of shape ``(n,)``.
+        """
+        scalars: dict[str, Any] = {
+            name: values for name, values in zip(self._names, zip(*(r.scalars for r in rows), strict=True), strict=True)
+        }
+        scalars |= {"ra": ra, "dec": dec}
+        arrays = [pa.array(healpix), pa.array(self._object_ids(scalars), pa.string())]
+        for keyword in self._pipeline.keywords:
+            arrays.append(pa.array(scalars[keyword.name], ARROW_TYPES[keyword.dtype]))
+        arrays.append(self._light_curves(rows, scalars))
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _want(self, hdu: int, keyword: str) -> int:
+        if (hdu, keyword) not in self.wanted:
+            self.wanted.append((hdu, keyword))
+        return self.wanted.index((hdu, keyword))
+
+    def _object_ids(self, scalars: dict[str, Any]) -> list[str]:
+        own = scalars[self._pipeline.id_name]
+        return [
+            str(tic if tic is not None else identifier)
+            for tic, identifier in zip(scalars["tic_id"], own, strict=True)
+        ]
+
+    def _light_curves(self, rows: Sequence[Row], scalars: dict[str, Any]) -> pa.StructArray:
+        lengths = np.array([len(row.records) for row in rows])
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        list_offsets = pa.array(offsets, pa.int32())
+        sources = [self._sources_of(row.records) for row in rows]
+        light_curve = self.schema.field("lightcurve").type
+        lists = []
+        for index, column in enumerate(self._pipeline.columns):
+            if column.repeats:
+                elements = _repeated(column, scalars[column.repeats], lengths)
+            else:
+                names = [source.names[index] for source in sources]
+                elements = _gathered(column, rows, names, offsets)
+            lists.append(
+                pa.ListArray.from_arrays(list_offsets, elements, type=light_curve.field(index).type)
+            )
+        return pa.StructArray.from_arrays(lists, fields=list(light_curve))
+
+    def _sources_of(self, records: npt.NDArray[np.void]) -> _Sources:
+        names = records.dtype.names or ()
+        sources = self._sources.get(names)
+        if sources is None or sources.dtype != records.dtype:
+            sources = self._sources[names] = _find_sources(self._pipeline, records.dtype)
+        return sources
+
+
+@dataclass(frozen=True, slots=True)
+class _Sources:
+    """Which FITS column of one kind of file fills which column of ours."""
+
+    dtype: np.dtype[np.void]
+    names: tuple[str | None, ...]  # in the order of Pipeline.columns
+    unknown: tuple[str, ...]
+
+
+def _find_sources(pipeline: Pipeline, dtype: np.dtype[np.void]) -> _Sources:
+    available = {name.upper(): name for name in dtype.names or ()}
+    names: list[str | None] = []
+    for column in pipeline.columns:
+        name = next((available[n.upper()] for n in column.fits if n.upper() in available), None)
+        if name is None and column.required:
+            raise FitsError(
+                f"the table has no column {' or '.join(column.fits)}; "
+                f"it has {', '.join(available.values())}"
+            )
+        if name is not None:
+            _check_type(column, name, dtype[name])
+        names.append(name)
+    unknown = tuple(name for name in available.values() if name not in names)
+    return _Sources(dtype, tuple(names), unknown)
+
+
+def _check_type(column: Column, name: str, actual: np.dtype[Any]) -> None:
+    if actual.subdtype is not None or not np.can_cast(actual, column.dtype, "safe"):
+        raise FitsError(
+            f"column {name} has the type {actual}, which does not fit into {column.dtype}"
+        )
+
+
+def _gathered(
+    column: Column,
+    rows: Sequence[Row],
+    names: Sequence[str | None],
+    offsets: npt.NDArray[np.int64],
+) -> pa.Array:
+    """Return one column of all rows end to end, in the machine's byte order."""
+    arrow_type = ARROW_TYPES[column.dtype]
+    total = int(offsets[-1])
+    if not any(names):
+        return pa.nulls(total, arrow_type)
+    elements = np.zeros(total, column.dtype)
+    absent = None
+    for row, name, start, stop in zip(
+        rows, names, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True
+    ):
+        if name is not None:
+            elements[start:stop] = _bits(row.records[name]) if column.flags else row.records[name]
+        else:
+            absent = np.zeros(total, bool) if absent is None else absent
+            absent[start:stop] = True
+    return pa.array(elements, arrow_type, mask=absent)
+
+
+def _bits(flags: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return flags.view(flags.dtype.str.replace("i", "u")) if flags.dtype.itemsize < 4 else flags
+
+
+def _repeated(
+    column: Column, values: Sequence[Scalar], lengths: npt.NDArray[np.int64]
+) -> pa.Array:
+    known = np.array([value is not None for value in values], bool)
+    numbers = np.array([0 if value is None else value for value in values], column.dtype)
+    mask = None if known.all() else np.repeat(~known, lengths)
+    return pa.array(np.repeat(numbers, lengths), ARROW_TYPES[column.dtype], mask=mask)
+
+
+def _first(keyword: Keyword, values: Sequence[HeaderValue]) -> Scalar:
+    """Return the first value that can be had as the keyword's type, or None."""
+    for value in values:
+        converted = _convert(keyword, value)
+        if converted is not None:
+            return converted
+    return None
+
+
+def _convert(keyword: Keyword, value: HeaderValue) -> Scalar:
+    if value is None:
+        return None
+    dtype = keyword.dtype
+    if dtype == "string":
+        return str(value)
+    if dtype == "bool":
+        return value if isinstance(value, bool) else None
+    try:
+        if dtype.startswith("float"):
+            return float(value) * keyword.scale
+        number = int(value)
+    except (ValueError, OverflowError):
+        return None
+    limits = np.iinfo(dtype)
+    return number if limits.min <= number <= limits.max else None

@@ -1,0 +1,146 @@
+"""What a dataset has and what it lacks, read from its own files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from tessloom.dataset.layout import listing_path, partition_path, sectors
+from tessloom.dataset.listing_file import read_listing_file
+from tessloom.dataset.receipt import Failure, read_receipt
+from tessloom.errors import DatasetError
+from tessloom.healpix import coarser
+from tessloom.pipelines import PIPELINES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from tessloom.pipelines import Pipeline
+
+
+@dataclass(kw_only=True)
+class SectorStatus:
+    """One (pipeline, sector) of a dataset.
+
+    Attributes
+    ----------
+    asked
+        Light curves that were asked for.
+    written
+        Of those, how many the dataset has.
+    failures
+        Those that could not be had, and why.
+    partitions, partitions_missing
+        Files that there should be, and how many of them are still to be built.
+    moved, unknown_columns, synthetic
+        Sums over the receipts (`dataset.receipt.Receipt`).
+    findings
+        What was odd about the archive's lists, a sentence each.
+    """
+
+    pipeline: str
+    sector: int
+    archive: str
+    asked: int = 0
+    written: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    partitions: int = 0
+    partitions_missing: int = 0
+    moved: int = 0
+    unknown_columns: Counter[str] = field(default_factory=Counter)
+    synthetic: bool = False
+    findings: list[str] = field(default_factory=list)
+
+    @property
+    def missing(self) -> int:
+        """Light curves whose partition is still to be built."""
+        return self.asked - self.written - len(self.failures)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the dataset has every light curve that was asked for."""
+        return self.written == self.asked
+
+    def reasons(self) -> Counter[str]:
+        """Count the failures by reason."""
+        return Counter(failure.reason for failure in self.failures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the status as JSON has it."""
+        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        own["failures"] = [failure.__dict__ for failure in self.failures]
+        return own | {
+            "missing": self.missing,
+            "complete": self.complete,
+            "reasons": dict(self.reasons()),
+        }
+
+
+def read_status(root: Path) -> list[SectorStatus]:
+    """Read what a dataset's directory has and lacks, a value for each (pipeline, sector).
+
+    Raises
+    ------
+    DatasetError
+        There is no dataset, or a file of it is damaged.
+    """
+    statuses = [
+        sector_status(root, pipeline, sector)
+        for pipeline in PIPELINES.values()
+        for sector in sectors(root, pipeline)
+    ]
+    if not statuses:
+        raise DatasetError(f"there is no tessloom dataset in {root}")
+    return statuses
+
+
+def sector_status(root: Path, pipeline: Pipeline, sector: int) -> SectorStatus:
+    """Read what a dataset has and lacks of one (pipeline, sector)."""
+    listing = read_listing_file(listing_path(root, pipeline, sector))
+    status = SectorStatus(
+        pipeline=pipeline.name,
+        sector=sector,
+        archive=listing.archive,
+        asked=len(listing.targets),
+        findings=listing.findings,
+        failures=list(unplaced(listing.targets)),
+    )
+    for pixel in _pixels(listing.targets, pipeline.healpix_order):
+        status.partitions += 1
+        path = partition_path(root, pipeline, pixel, sector)
+        if not path.exists():
+            status.partitions_missing += 1
+            continue
+        receipt = read_receipt(path)
+        status.written += receipt.written
+        status.failures += receipt.failures
+        status.moved += receipt.moved
+        status.unknown_columns.update(receipt.unknown_columns)
+        status.synthetic |= receipt.synthetic
+    return status
+
+
+def unplaced(targets: pa.Table) -> Iterator[Failure]:
+    """Yield the failures of targets that are in no partition."""
+    for row in targets.filter(pc.is_valid(targets["reason"])).to_pylist():
+        yield Failure(
+            id=row["id"],
+            camera=row["camera"],
+            ccd=row["ccd"],
+            path=row["path"] or "",
+            reason=row["reason"],
+            detail=row["detail"],
+        )
+
+
+def _pixels(targets: pa.Table, order: int) -> Sequence[int]:
+    healpix = targets["healpix_29"].drop_null().to_numpy()
+    pixels: list[int] = np.unique(coarser(healpix, order)).tolist()
+    return pixels

@@ -1,0 +1,76 @@
+"""Showing on standard error how far a build is: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from tessloom.building.progress import Progress
+
+if TYPE_CHECKING:
+    import rich.progress
+
+    from tessloom.pipelines import Pipeline
+
+_LINE_EVERY = 10.0
+
+
+class TerminalProgress(Progress):
+    """A bar for each (pipeline, sector)."""
+
+    def listing(self, pipeline: Pipeline, sector: int) -> None:
+        """Say that the lists are being read."""
+        print(f"{pipeline.name} sector {sector}: reading the archive's lists", file=sys.stderr)
+
+    def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:
+        """Show the bar."""
+        from rich import progress  # noqa: PLC0415
+        from rich.console import Console  # noqa: PLC0415
+
+        self._failed = 0
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[failed]} failed"),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task: rich.progress.TaskID = self._bar.add_task(
+            f"{pipeline.name} sector {sector}", total=targets, failed=0
+        )
+        self._bar.start()
+
+    def advance(self, done: int, failed: int) -> None:
+        """Move the bar."""
+        self._failed += failed
+        self._bar.update(self._task, advance=done, failed=self._failed)
+
+    def finish(self) -> None:
+        """Leave the bar where it is."""
+        self._bar.stop()
+
+
+class PlainProgress(Progress):
+    """A line now and then, for logs."""
+
+    def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:
+        """Say what is to be done."""
+        self._name = f"{pipeline.name} sector {sector}"
+        self._targets = targets
+        self._done = self._failed = 0
+        self._said_at = time.monotonic()
+        if targets:
+            self._say(f"{targets} light curves to fetch")
+
+    def advance(self, done: int, failed: int) -> None:
+        """Say how much is done, if it is time."""
+        self._done += done
+        self._failed += failed
+        if time.monotonic() - self._said_at > _LINE_EVERY:
+            self._say(f"{self._done} of {self._targets} done, {self._failed} failed")
+
+    def _say(self, text: str) -> None:
+        self._said_at = time.monotonic()
+        print(f"{self._name}: {text}", file=sys.stderr, flush=True)
