@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 ORDER = 29
 
 
-def healpix_29(
-    ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
+def healpix_29(ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return the order-29 pixels of positions.
 
     Parameters
@@ -34,9 +32,7 @@ def healpix_29(
     return np.asarray(pixels).astype(np.int64)
 
 
-def is_position(
-    ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64]
-) -> npt.NDArray[np.bool_]:
+def is_position(ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     """Return which of the positions are positions: finite, and the declination on the sphere."""
     return np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
 

@@ -21,7 +21,7 @@ class TerminalProgress(Progress):
 
     def listing(self, pipeline: Pipeline, sector: int) -> None:
         """Say that the lists are being read."""
-        print(f"{pipeline.name} sector {sector}: reading the archive's lists", file=sys.stderr)
+        _say(f"{pipeline.name} sector {sector}: reading the archive's lists")
 
     def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:
         """Show the bar."""
@@ -73,4 +73,9 @@ class PlainProgress(Progress):
 
     def _say(self, text: str) -> None:
         self._said_at = time.monotonic()
-        print(f"{self._name}: {text}", file=sys.stderr, flush=True)
+        _say(f"{self._name}: {text}")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from tessloom.archive.findings import Findings
@@ -35,7 +35,7 @@ class Archive(Protocol):
             There is no such sector; the message says which there are.
         """
 
-    def target_list(self, pipeline: Pipeline, sector: int) -> AsyncIterator[bytes]:
+    def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the target list in pieces.
 
         Raises

@@ -16,17 +16,20 @@ from tessloom.errors import (
     ArchiveError,
     FileMissingError,
     FileUnavailableError,
-    FitsError,
+    NotFitsError,
+    TargetError,
+    TruncatedFitsError,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from types import TracebackType
 
 T = TypeVar("T")
 
 USER_AGENT = "tessloom (https://pypi.org/project/tessloom)"
 _PIECE = 1 << 18
+_PARTIAL = 206
 _MISSING = frozenset({404, 410})
 # Answers that are worth another try: timeouts, "too many requests", and a server in trouble.
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -67,12 +70,30 @@ class Retry:
 
 
 class _Transient(Exception):  # noqa: N818
-    """A failure that another attempt may mend."""
+    """A failure that another attempt may mend.
 
-    def __init__(self, message: str, *, wait: float | None = None, last: int | None = None) -> None:
+    Attributes
+    ----------
+    wait
+        Seconds that the server asked for.
+    attempts
+        After how many attempts to leave off, where it is not `Retry.attempts`.
+    answer
+        What to raise in the end where the archive did answer, but with a bad body.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        wait: float | None = None,
+        attempts: int | None = None,
+        answer: TargetError | None = None,
+    ) -> None:
         super().__init__(message)
         self.wait = wait
-        self.last = last
+        self.attempts = attempts
+        self.answer = answer
 
 
 class Client:
@@ -94,8 +115,6 @@ class Client:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60),
             # Content-Length must be the length of the file.
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-            # Scripts are compared with names, so an address must not be rewritten on its way.
-            requote_redirect_url=False,
         )
 
     async def __aenter__(self) -> Self:
@@ -112,7 +131,8 @@ class Client:
     async def fetch(self, address: str, accept: Callable[[bytes], T]) -> T:
         """Return what `accept` makes of the body at `address`.
 
-        `accept` raises `FitsError` for a body that is not whole; then the file is asked for again.
+        `accept` raises `FitsError` for a body that is no whole light curve. If it was cut off or
+        is something else altogether, the file is asked for again.
 
         Raises
         ------
@@ -128,29 +148,28 @@ class Client:
                 body = await response.read()
             try:
                 return accept(body)
-            except FitsError as error:
-                raise _Transient(str(error), last=self._retry.bad_bodies) from error
+            except (NotFitsError, TruncatedFitsError) as error:
+                raise _Transient(
+                    str(error), attempts=self._retry.bad_bodies, answer=error
+                ) from error
 
         try:
             result = await self._persist(get)
-        except _Transient as error:
-            if isinstance(error.__cause__, FitsError):
-                self._failed_in_a_row = 0
-                raise error.__cause__ from None
+        except TargetError:
+            self._failed_in_a_row = 0
+            raise
+        except _Transient as failure:
             self._failed_in_a_row += 1
             if self._failed_in_a_row >= self._retry.give_up_after:
                 raise ArchiveError(
                     f"the archive failed for {self._failed_in_a_row} files in a row, last with: "
-                    f"{error} ({address}). Run the same command again later to continue"
-                ) from error
-            raise FileUnavailableError(str(error)) from error
-        except FileMissingError:
-            self._failed_in_a_row = 0
-            raise
+                    f"{failure} ({address}). Run the same command again later to continue"
+                ) from failure
+            raise FileUnavailableError(str(failure)) from failure
         self._failed_in_a_row = 0
         return result
 
-    async def stream(self, address: str) -> AsyncIterator[bytes]:
+    async def stream(self, address: str) -> AsyncGenerator[bytes]:
         """Yield the body at `address` in pieces; a broken connection is taken up where it broke.
 
         Raises
@@ -163,75 +182,85 @@ class Client:
         done = 0
         length: int | None = None
         attempt = 0
-        while length is None or done < length:
+        while True:
+            await self._pause()
             headers = {"Range": f"bytes={done}-"} if done else {}
+            failure: Exception
             try:
                 async with self._session.get(
                     URL(address, encoded=True), headers=headers
                 ) as response:
                     _check_status(response)
-                    skip = done if response.status != 206 else 0
-                    if length is None:
-                        length = response.content_length
+                    start = done if response.status == _PARTIAL else 0
+                    if length is None and response.content_length is not None:
+                        length = start + response.content_length
+                    skip = done - start
                     async for piece in response.content.iter_chunked(_PIECE):
-                        new = piece[skip:]
-                        skip = max(0, skip - len(piece))
-                        if new:
+                        if new := piece[skip:]:
                             done += len(new)
                             attempt = 0
                             yield new
-                if length is None:
+                        skip = max(0, skip - len(piece))
+                if length is None or done >= length:
                     return
-                if done < length:
-                    raise _Transient(f"the body ended after {done} of {length} bytes")
-            except (aiohttp.ClientError, TimeoutError, OSError, _Transient) as error:
-                if isinstance(error, FileMissingError):
-                    raise
-                attempt += 1
-                if attempt >= self._retry.attempts:
-                    raise ArchiveError(_unreachable(address, error)) from error
-                await self._wait(attempt, error)
+                failure = _Transient(f"the body ended after {done} of {length} bytes")
+            except FileMissingError:
+                raise
+            except _FAULTS as error:
+                failure = error
+            attempt += 1
+            if not await self._wait(attempt, failure):
+                raise ArchiveError(_unreachable(address, failure)) from failure
 
     async def _persist(self, get: Callable[[], Awaitable[T]]) -> T:
+        """Call `get` until it returns; raise its last failure if it never does."""
         attempt = 0
         while True:
-            attempt += 1
             await self._pause()
             try:
                 return await get()
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                if isinstance(error, FileMissingError):
-                    raise
-                transient = _Transient(_describe(error))
-            except _Transient as error:
-                transient = error
-            if attempt >= (transient.last or self._retry.attempts):
-                raise transient
-            await self._wait(attempt, transient)
+            except FileMissingError:
+                raise
+            except _FAULTS as error:
+                failure = error if isinstance(error, _Transient) else _Transient(_describe(error))
+            attempt += 1
+            if not await self._wait(attempt, failure):
+                raise failure.answer or failure
 
-    async def _wait(self, attempt: int, error: BaseException) -> None:
-        asked = error.wait if isinstance(error, _Transient) else None
+    async def _wait(self, attempt: int, failure: Exception) -> bool:
+        """Wait before another attempt; return False if there should be none."""
+        asked, attempts = None, None
+        if isinstance(failure, _Transient):
+            asked, attempts = failure.wait, failure.attempts
+        if attempt >= (attempts or self._retry.attempts):
+            return False
         if asked is not None:
             # The server speaks for itself, not for one file: every request waits.
             seconds = min(asked, self._retry.longest_retry_after)
             self._resume_at = max(self._resume_at, time.monotonic() + seconds)
         else:
             await asyncio.sleep(self._retry.seconds(attempt))
+        return True
 
     async def _pause(self) -> None:
-        while (seconds := self._resume_at - time.monotonic()) > 0:
+        # Not an event: a time, which another answer may have moved on while this one slept.
+        while (seconds := self._resume_at - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(seconds)
 
 
+# What a request may fail with, for reasons that may pass.
+_FAULTS = (aiohttp.ClientError, OSError, _Transient)  # TimeoutError is an OSError
+
+
 def _check_status(response: aiohttp.ClientResponse) -> None:
-    if response.status in (200, 206):
+    if response.status in (200, _PARTIAL):
         return
     if response.status in _MISSING:
         raise FileMissingError(f"the archive has no such file (HTTP {response.status})")
     message = f"HTTP {response.status} {response.reason}"
     if response.status in _TRANSIENT:
         raise _Transient(message, wait=_retry_after(response.headers.get("Retry-After")))
-    raise _Transient(message, last=1)
+    raise _Transient(message, attempts=1)
 
 
 def _retry_after(value: str | None) -> float | None:

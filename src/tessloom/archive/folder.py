@@ -7,7 +7,6 @@ import os
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,7 +16,8 @@ from tessloom.archive.script import FileNameCollector, ScriptReader
 from tessloom.errors import FileMissingError, FileUnavailableError, UnknownSectorError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+    from pathlib import Path
 
     from tessloom.archive.findings import Findings
     from tessloom.archive.script import FileNames
@@ -135,7 +135,7 @@ class FolderArchive:
             [paths[position] for position in added.tolist()[:limit]],
         )
 
-    async def target_list(self, pipeline: Pipeline, sector: int) -> AsyncIterator[bytes]:
+    async def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the target list in pieces."""
         name = _name(pipeline.target_list.format(sector=sector))
         places = [f"{pipeline.hlsp}/target_lists/{name}", f"target_lists/{name}"]

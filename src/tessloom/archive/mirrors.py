@@ -12,7 +12,7 @@ from tessloom.archive.script import ScriptReader
 from tessloom.errors import ArchiveError, FileMissingError, UnknownSectorError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 
     from tessloom.archive.findings import Findings
     from tessloom.archive.script import FileNames
@@ -94,7 +94,7 @@ class HttpArchive:
                 f"{self._mirror.lists}{path} is in the index but can't be read: {error}"
             ) from error
 
-    async def target_list(self, pipeline: Pipeline, sector: int) -> AsyncIterator[bytes]:
+    async def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the target list in pieces."""
         path = pipeline.target_list.format(sector=sector)
         async with aclosing(self._text(path)) as pieces:
@@ -137,7 +137,7 @@ class HttpArchive:
             if int(sector) <= LAST_PLAUSIBLE_SECTOR
         }
 
-    async def _text(self, path: str) -> AsyncIterator[bytes]:
+    async def _text(self, path: str) -> AsyncGenerator[bytes]:
         """Yield a script or list; a web page sent in its place means that there is none."""
         first = True
         async with aclosing(self._client.stream(self._lists(path))) as pieces:

@@ -104,5 +104,4 @@ def _hash(identifiers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
     mixed = identifiers.astype(np.uint64)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    mixed = mixed ^ (mixed >> np.uint64(31))
-    return mixed
+    return mixed ^ (mixed >> np.uint64(31))

@@ -1,0 +1,1 @@
+"""From the archive's lists to a published dataset: plan, partitions, workers."""

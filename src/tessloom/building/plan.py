@@ -56,9 +56,7 @@ def make_partitions(pipeline: Pipeline, sector: int, listing: pa.Table) -> list[
             targets.slice(start, stop - start),
             _digest(targets.slice(start, stop - start)),
         )
-        for pixel, start, stop in zip(
-            pixels.tolist(), starts.tolist(), stops.tolist(), strict=True
-        )
+        for pixel, start, stop in zip(pixels.tolist(), starts.tolist(), stops.tolist(), strict=True)
     ]
 
 

@@ -62,7 +62,7 @@ _stop: Event
 
 def _start(queue: SimpleQueue[tuple[int, int] | None], stop: Event) -> None:
     """Prepare a worker's process."""
-    global _queue, _stop  # noqa: PLW0603
+    global _queue, _stop
     _queue, _stop = queue, stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -81,8 +81,6 @@ def _build(job: Job, partitions: list[Partition]) -> list[Result]:
     )
 
 
-def _listen(
-    queue: SimpleQueue[tuple[int, int] | None], report: Callable[[int, int], None]
-) -> None:
+def _listen(queue: SimpleQueue[tuple[int, int] | None], report: Callable[[int, int], None]) -> None:
     while (news := queue.get()) is not None:
         report(*news)

@@ -202,15 +202,15 @@ def _build_sector(
     return results
 
 
-def _plan(
-    request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
-) -> _Plan:
+def _plan(request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector: int) -> _Plan:
     path = listing_path(request.root, pipeline, sector)
     old = read_listing_file(path) if path.exists() else None
     key = request.selection.key()
     answered = old is not None and old.archive == address.name and key in old.requests
-    if old and answered and not (
-        address.lists_may_change or request.refresh or request.retry_failed
+    if (
+        old
+        and answered
+        and not (address.lists_may_change or request.refresh or request.retry_failed)
     ):
         listing = old
     else:
@@ -293,9 +293,7 @@ def _open_archive(name: str) -> Iterator[ArchiveAddress]:
     from tessloom.demo import DemoServer  # noqa: PLC0415
 
     with DemoServer() as server:
-        yield Mirror(
-            name=DEMO, files=server.address, lists=server.address, retry=Retry(wait=0.05)
-        )
+        yield Mirror(name=DEMO, files=server.address, lists=server.address, retry=Retry(wait=0.05))
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Files on disk: their schema, the writer, the receipts and the catalogue."""

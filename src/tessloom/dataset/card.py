@@ -91,21 +91,21 @@ _OPENING = """
 
 ```python
 import pyarrow.parquet as pq
-stars = pq.read_table("{name}/catalog/dataset")                      # pyarrow, pandas
+stars = pq.read_table("{name}/catalog/dataset")          # .to_pandas()
 ```
 ```python
 import lsdb
-stars = lsdb.open_catalog("{name}")                                  # cone_search, id_search, crossmatch
+stars = lsdb.open_catalog("{name}")                      # cone_search, id_search, crossmatch
 ```
 ```python
 from datasets import load_dataset
-stars = load_dataset(".", "{name}", split="{split}")                 # one split a sector
-stars = stars.with_format("numpy", dtype=None)                       # dtype=None keeps time in double
+stars = load_dataset(".", "{name}", split="{split}")     # one split a sector
+stars = stars.with_format("numpy", dtype=None)           # dtype=None keeps time in double
 ```
 
-`lightcurve` holds lists of equal length: `time` is BTJD (BJD - 2457000, TDB) in double, `flux` and
-`flux_err` are what the pipeline recommends, `quality` has its raw bits. Nothing was cleaned, padded
-or left out. Each column's description, unit and FITS name are in the Arrow schema's metadata.
+`lightcurve` holds lists of equal length: `time` is BTJD (BJD - 2457000, TDB) in double, `flux`
+and `flux_err` are what the pipeline recommends, `quality` has its raw bits. Nothing was cleaned,
+padded or left out. Descriptions, units and FITS names are in the Arrow schema's metadata.
 
 ## Sources and citations
 """

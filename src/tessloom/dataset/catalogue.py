@@ -54,7 +54,9 @@ def publish(root: Path) -> None:
         found = list(partitions(root, pipeline))
         if found:
             rows, synthetic = _write_catalogue(root, pipeline, found)
-            summaries.append((pipeline, sorted({sector for _, sector, _ in found}), rows, synthetic))
+            summaries.append(
+                (pipeline, sorted({sector for _, sector, _ in found}), rows, synthetic)
+            )
     if summaries:
         write_card(root, summaries)
 
@@ -79,7 +81,9 @@ def _write_catalogue(
     # Written as LSDB's collections are: the members are folders inside.
     for column in pipeline.indexes:
         write_index(root, pipeline, column, found)
-        _write_properties(index_directory(root, pipeline, column), _index_properties(pipeline, column, rows))
+        _write_properties(
+            index_directory(root, pipeline, column), _index_properties(pipeline, column, rows)
+        )
     _write_properties(directory, _catalogue_properties(pipeline, rows, synthetic))
     indexes = " ".join(f"{column} index_{column}" for column in pipeline.indexes)
     collection = {

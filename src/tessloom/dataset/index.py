@@ -31,7 +31,9 @@ def write_index(
             pa.table(
                 {
                     column: identifiers,
-                    "Norder": pa.repeat(pa.scalar(pipeline.healpix_order, pa.uint8()), len(identifiers)),
+                    "Norder": pa.repeat(
+                        pa.scalar(pipeline.healpix_order, pa.uint8()), len(identifiers)
+                    ),
                     "Npix": pa.repeat(pa.scalar(pixel, pa.uint64()), len(identifiers)),
                 }
             )

@@ -48,9 +48,7 @@ def write_listing_file(path: Path, listing: ListingFile) -> None:
         "requests": listing.requests,
         "findings": listing.findings,
     }
-    targets = listing.targets.replace_schema_metadata(
-        {_KEY: json.dumps(content, sort_keys=True)}
-    )
+    targets = listing.targets.replace_schema_metadata({_KEY: json.dumps(content, sort_keys=True)})
     sink = io.BytesIO()
     pq.write_table(targets, sink, compression="zstd")
     write_bytes(path, sink.getvalue())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -72,8 +73,6 @@ class ParquetWriter:
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        try:
+        with contextlib.suppress(OSError):  # the disk is full: what there is goes below
             self._writer.close()
-        except OSError:  # the disk is full: what could not be written is removed below
-            pass
         self._partial.unlink(missing_ok=True)

@@ -101,9 +101,7 @@ class RowFormat:
             ("CCD", ccd, scalars[self._ccd]),
         ):
             if expected and actual is not None and str(actual) != str(expected):
-                raise WrongTargetError(
-                    f"the file is of {what} {actual}, its name says {expected}"
-                )
+                raise WrongTargetError(f"the file is of {what} {actual}, its name says {expected}")
         self._sources_of(curve.records)
         return Row(curve.records, tuple(scalars), values[0] is True)
 
@@ -136,14 +134,18 @@ class RowFormat:
         healpix, ra, dec
             Arrays of shape ``(n,)``.
         """
-        scalars: dict[str, Any] = {
-            name: values for name, values in zip(self._names, zip(*(r.scalars for r in rows), strict=True), strict=True)
-        }
+        columns = zip(*(row.scalars for row in rows), strict=True)
+        scalars: dict[str, Any] = dict(zip(self._names, columns, strict=True))
         scalars |= {"ra": ra, "dec": dec}
-        arrays = [pa.array(healpix), pa.array(self._object_ids(scalars), pa.string())]
-        for keyword in self._pipeline.keywords:
-            arrays.append(pa.array(scalars[keyword.name], ARROW_TYPES[keyword.dtype]))
-        arrays.append(self._light_curves(rows, scalars))
+        arrays = [
+            pa.array(healpix),
+            pa.array(self._object_ids(scalars), pa.string()),
+            *(
+                pa.array(scalars[keyword.name], ARROW_TYPES[keyword.dtype])
+                for keyword in self._pipeline.keywords
+            ),
+            self._light_curves(rows, scalars),
+        ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def _want(self, hdu: int, keyword: str) -> int:
@@ -245,9 +247,7 @@ def _bits(flags: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return flags.view(flags.dtype.str.replace("i", "u")) if flags.dtype.itemsize < 4 else flags
 
 
-def _repeated(
-    column: Column, values: Sequence[Scalar], lengths: npt.NDArray[np.int64]
-) -> pa.Array:
+def _repeated(column: Column, values: Sequence[Scalar], lengths: npt.NDArray[np.int64]) -> pa.Array:
     known = np.array([value is not None for value in values], bool)
     numbers = np.array([0 if value is None else value for value in values], column.dtype)
     mask = None if known.all() else np.repeat(~known, lengths)

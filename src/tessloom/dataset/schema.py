@@ -46,7 +46,9 @@ def arrow_schema(pipeline: Pipeline) -> pa.Schema:
                 HEALPIX,
                 pa.int64(),
                 nullable=False,
-                metadata={"description": "HEALPix pixel at order 29, NESTED; rows are sorted by it"},
+                metadata={
+                    "description": "HEALPix pixel at order 29, NESTED; rows are sorted by it"
+                },
             ),
             pa.field(
                 "object_id",

@@ -6,8 +6,11 @@ which pipeline they belong to.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import re
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +169,7 @@ POINTING = (
     Keyword(name="camera", fits=("CAMERA",), dtype="int8", description="TESS camera, 1 to 4"),
     Keyword(name="ccd", fits=("CCD",), dtype="int8", description="CCD of the camera, 1 to 4"),
 )
-# The cadence of the full-frame images; EXPOSURE in these files is the live time of the whole sector.
+# The cadence of the full-frame images; EXPOSURE in these files is the whole sector's live time.
 CADENCE = Keyword(
     name="exposure_time",
     fits=("TIMEDEL",),
