@@ -1,0 +1,40 @@
+# What each target does stands in README.md and CONTRIBUTING.md.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint bench lock clean
+
+demo: $(VENV)/installed
+	$(BIN)/tessloom build qlp tglc spoc --sector 23 --tiny --archive demo --out demo-data
+
+test: $(VENV)/installed-for-development
+	$(BIN)/pytest -n auto
+
+lint: $(VENV)/installed-for-development
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-for-development
+	$(BIN)/python benchmarks/run.py
+
+# Every version that development and CI use, for all supported Pythons.
+lock: $(VENV)/installed-for-development
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" \
+		pyproject.toml --group test --group lint --output-file requirements-dev.txt
+
+clean:
+	rm -rf $(VENV) demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tessloom needs Python 3.11 or later; choose one with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-for-development: $(VENV)/installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
