@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 _LINE_EVERY = 10.0
 
 
-class TerminalProgress(Progress):
-    """A bar for each (pipeline, sector)."""
-
+class _Display(Progress):
     def listing(self, pipeline: Pipeline, sector: int) -> None:
-        """Say that the lists are being read."""
+        """Say that the lists are being read: some have gigabytes."""
         _say(f"{pipeline.name} sector {sector}: reading the archive's lists")
+
+
+class TerminalProgress(_Display):
+    """A bar for each (pipeline, sector)."""
 
     def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:
         """Show the bar."""
@@ -52,7 +54,7 @@ class TerminalProgress(Progress):
         self._bar.stop()
 
 
-class PlainProgress(Progress):
+class PlainProgress(_Display):
     """A line now and then, for logs."""
 
     def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:

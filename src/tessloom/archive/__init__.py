@@ -9,9 +9,10 @@ from tessloom.archive._protocol import Archive, ArchiveAddress
 from tessloom.archive.client import Retry
 from tessloom.archive.findings import Findings
 from tessloom.archive.folder import Folder
-from tessloom.archive.listing import Listing, light_curve_path, read_listing
+from tessloom.archive.listing import Listing, read_listing
 from tessloom.archive.mirrors import MIRRORS, Mirror
 from tessloom.archive.selection import TINY, Selection, read_target_ids
+from tessloom.archive.targets import light_curve_path
 from tessloom.archive.window import slide
 from tessloom.errors import RequestError
 

@@ -103,9 +103,11 @@ class Client:
     ----------
     connections
         Most connections open at a time.
+    proxies
+        Whether the environment's proxies (``HTTPS_PROXY`` and so on) are used.
     """
 
-    def __init__(self, connections: int, retry: Retry) -> None:
+    def __init__(self, connections: int, retry: Retry, *, proxies: bool) -> None:
         self._retry = retry
         self._resume_at = 0.0
         self._failed_in_a_row = 0
@@ -113,6 +115,7 @@ class Client:
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=60),
             # No limit on the whole: a script may take many minutes. Silence is what ends it.
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60),
+            trust_env=proxies,
             # Content-Length must be the length of the file.
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         )

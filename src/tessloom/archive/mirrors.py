@@ -7,6 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from yarl import URL
+
 from tessloom.archive.client import Client, Retry
 from tessloom.archive.script import ScriptReader
 from tessloom.errors import ArchiveError, FileMissingError, UnknownSectorError
@@ -24,6 +26,7 @@ STATIC = "https://archive.stsci.edu/hlsps/"
 S3 = "https://stpubdata.s3.amazonaws.com/mast/hlsp/"
 # Numbers above are scripts over several sectors, not sectors.
 LAST_PLAUSIBLE_SECTOR = 200
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SCRIPT_LINK = re.compile(r"""href=["']?(?:[^"'>]*/)?([^"'>/]*_s(\d{4})_[^"'>/]*\.sh)["'>]""")
 
 
@@ -49,7 +52,9 @@ class Mirror:
     @asynccontextmanager
     async def open(self, connections: int) -> AsyncIterator[HttpArchive]:
         """Open the mirror for one worker."""
-        async with Client(connections, self.retry) as client:
+        # A proxy can't reach this machine's loopback, where tessloom's own server is.
+        proxies = URL(self.files).host not in _LOOPBACK
+        async with Client(connections, self.retry, proxies=proxies) as client:
             yield HttpArchive(self, client)
 
 

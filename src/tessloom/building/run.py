@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,20 +11,24 @@ from typing import TYPE_CHECKING
 import filelock
 
 from tessloom.archive import (
-    TINY,
     ArchiveAddress,
     Mirror,
     Retry,
-    Selection,
     event_loop,
     find_archive,
     read_listing,
-    read_target_ids,
 )
 from tessloom.building.plan import make_partitions, merge_listings, still_to_do
 from tessloom.building.pool import run_workers
 from tessloom.building.progress import Progress
 from tessloom.building.report import Report
+from tessloom.building.request import (
+    Request,
+    parse_pipelines,
+    parse_sectors,
+    parse_selection,
+    parse_workers,
+)
 from tessloom.building.worker import Job
 from tessloom.dataset.card import check_card
 from tessloom.dataset.catalogue import publish
@@ -40,11 +43,11 @@ from tessloom.dataset.layout import (
 from tessloom.dataset.listing_file import ListingFile, read_listing_file, write_listing_file
 from tessloom.dataset.receipt import Receipt, read_receipt
 from tessloom.dataset.status import SectorStatus, sector_status, unplaced
-from tessloom.errors import DatasetError, DatasetLockedError, RequestError, TessloomError
-from tessloom.pipelines import PIPELINES, Pipeline, get_pipeline
+from tessloom.errors import DatasetError, DatasetLockedError, TessloomError
+from tessloom.pipelines import PIPELINES, Pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tessloom.archive import Listing
     from tessloom.building.partition import Result
@@ -124,12 +127,12 @@ def build(
     DatasetError
         The directory can't be built into; `DatasetLockedError` if another build is at it.
     """
-    request = _Request(
+    request = Request(
         root=Path(out),
-        pipelines=_pipelines(pipelines),
-        sectors=_sectors(sector),
-        selection=_selection(tiny=tiny, limit=limit, sample=sample, targets=targets),
-        workers=_positive("workers", workers),
+        pipelines=parse_pipelines(pipelines),
+        sectors=parse_sectors(sector),
+        selection=parse_selection(tiny=tiny, limit=limit, sample=sample, targets=targets),
+        workers=parse_workers(workers),
         keep_fits=None if keep_fits is None else Path(keep_fits),
         retry_failed=retry_failed,
         refresh=refresh,
@@ -143,19 +146,6 @@ def build(
             return _build(request, address)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Request:
-    root: Path
-    pipelines: list[Pipeline]
-    sectors: list[int]
-    selection: Selection
-    workers: int
-    keep_fits: Path | None
-    retry_failed: bool
-    refresh: bool
-    progress: Progress
-
-
 @dataclass(frozen=True)
 class _Plan:
     """What is to be done in one (pipeline, sector)."""
@@ -165,7 +155,7 @@ class _Plan:
     to_do: list[Partition]
 
 
-def _build(request: _Request, address: ArchiveAddress) -> Report:
+def _build(request: Request, address: ArchiveAddress) -> Report:
     check_card(request.root)
     statuses: list[SectorStatus] = []
     results: list[Result] = []
@@ -185,7 +175,7 @@ def _build(request: _Request, address: ArchiveAddress) -> Report:
 
 
 def _build_sector(
-    request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
+    request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
 ) -> list[Result]:
     plan = _plan(request, address, pipeline, sector)
     write_listing_file(listing_path(request.root, pipeline, sector), plan.listing)
@@ -202,7 +192,7 @@ def _build_sector(
     return results
 
 
-def _plan(request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector: int) -> _Plan:
+def _plan(request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int) -> _Plan:
     path = listing_path(request.root, pipeline, sector)
     old = read_listing_file(path) if path.exists() else None
     key = request.selection.key()
@@ -223,7 +213,7 @@ def _plan(request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector
 
 
 def _read_listing(
-    request: _Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
+    request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
 ) -> Listing:
     async def read() -> Listing:
         async with address.open(address.connections) as archive:
@@ -260,7 +250,7 @@ def _receipts(
     return {pixel: read_receipt(path) for pixel, path in paths.items() if path.exists()}
 
 
-def _plan_only(request: _Request, address: ArchiveAddress) -> Report:
+def _plan_only(request: Request, address: ArchiveAddress) -> Report:
     statuses: list[SectorStatus] = []
     for pipeline in request.pipelines:
         for sector in request.sectors:
@@ -323,45 +313,3 @@ def _check_kind(root: Path, address: ArchiveAddress) -> None:
                     f"{root} was built from {there!r}: synthetic and real light curves must not "
                     "be mixed. Choose another directory"
                 )
-
-
-def _pipelines(names: str | Iterable[str]) -> list[Pipeline]:
-    given = [names] if isinstance(names, str) else list(names)
-    if not given:
-        raise RequestError(f"name at least one pipeline of {', '.join(PIPELINES)}")
-    return list(dict.fromkeys(get_pipeline(name) for name in given))
-
-
-def _sectors(sector: int | Iterable[int]) -> list[int]:
-    given = list(sector) if isinstance(sector, Iterable) else [sector]
-    if not given:
-        raise RequestError("name at least one sector")
-    for number in given:
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 9999:
-            raise RequestError(f"{number!r} is not a sector: they are numbered from 1")
-    return list(dict.fromkeys(given))
-
-
-def _selection(
-    *,
-    tiny: bool,
-    limit: int | None,
-    sample: int | None,
-    targets: str | os.PathLike[str] | Iterable[int] | None,
-) -> Selection:
-    if tiny and (limit is not None or sample is not None or targets is not None):
-        raise RequestError("tiny excludes limit, sample and targets: choose one")
-    identifiers: tuple[int, ...] | None
-    if isinstance(targets, str | os.PathLike):
-        identifiers = read_target_ids(Path(targets))
-    else:
-        identifiers = None if targets is None else tuple(sorted(set(targets)))
-    if identifiers == ():
-        raise RequestError("targets names no ids")
-    return Selection(limit=TINY if tiny else limit, sample=sample, targets=identifiers)
-
-
-def _positive(name: str, number: int) -> int:
-    if number < 1:
-        raise RequestError(f"{name} must be at least 1, not {number}")
-    return number

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tessloom._version import SOFTWARE
 from tessloom.dataset.layout import CARD, write_text
@@ -37,16 +37,25 @@ def check_card(root: Path) -> None:
         )
 
 
-def write_card(root: Path, summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) -> None:
-    """Write the card of a dataset: (pipeline, its sectors, its rows, whether it is synthetic)."""
+class Summary(NamedTuple):
+    """What a dataset has of one pipeline."""
+
+    pipeline: Pipeline
+    sectors: list[int]
+    rows: int
+    synthetic: bool
+
+
+def write_card(root: Path, summaries: Sequence[Summary]) -> None:
+    """Write the card of a dataset."""
     write_text(root / CARD, _front_matter(summaries) + _text(summaries))
 
 
-def _front_matter(summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) -> str:
-    licences = sorted({pipeline.licence for pipeline, *_ in summaries})
+def _front_matter(summaries: Sequence[Summary]) -> str:
+    licences = sorted({summary.pipeline.licence for summary in summaries})
     lines = ["---", "license:", *(f"- {licence}" for licence in licences)]
     lines += ["tags:", "- astronomy", "- light curves", "- TESS", "- HATS", "configs:"]
-    for pipeline, sectors, _, _ in summaries:
+    for pipeline, sectors, *_ in summaries:
         lines += [f"- config_name: {pipeline.name}", "  data_files:"]
         for sector in sectors:
             pattern = f"{pipeline.name}/catalog/dataset/Norder=*/Dir=*/Npix=*/s{sector:04d}.parquet"
@@ -54,8 +63,8 @@ def _front_matter(summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) ->
     return "\n".join([*lines, "---", "", ""])
 
 
-def _text(summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) -> str:
-    names = ", ".join(pipeline.title for pipeline, *_ in summaries)
+def _text(summaries: Sequence[Summary]) -> str:
+    names = ", ".join(summary.pipeline.title for summary in summaries)
     parts = [
         _MARK,
         "",
@@ -63,7 +72,7 @@ def _text(summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) -> str:
         "",
         f"Light curves of {names}, one row a (sector, target), as {SOFTWARE} wove them.",
     ]
-    synthetic = [pipeline.title for pipeline, _, _, is_synthetic in summaries if is_synthetic]
+    synthetic = [summary.pipeline.title for summary in summaries if summary.synthetic]
     if synthetic:
         parts.append(_SYNTHETIC.format(names=", ".join(synthetic)))
     parts += ["", "| config | pipeline | sectors | light curves |", "|---|---|---|---|"]
@@ -71,10 +80,9 @@ def _text(summaries: Sequence[tuple[Pipeline, list[int], int, bool]]) -> str:
         f"| `{pipeline.name}` | {pipeline.title} | {', '.join(map(str, sectors))} | {rows:,} |"
         for pipeline, sectors, rows, _ in summaries
     ]
-    name = summaries[0][0].name
-    split = f"s{summaries[0][1][0]:04d}"
+    name, split = summaries[0].pipeline.name, f"s{summaries[0].sectors[0]:04d}"
     parts.append(_OPENING.format(name=name, split=split))
-    for pipeline, *_ in summaries:
+    for pipeline in (summary.pipeline for summary in summaries):
         parts += [
             f"### {pipeline.title}",
             "",

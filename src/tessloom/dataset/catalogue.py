@@ -9,13 +9,15 @@ partitions: with several files a pixel it fails hats' strict validation.
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tessloom._version import SOFTWARE
-from tessloom.dataset.card import write_card
+from tessloom.dataset.card import Summary, write_card
 from tessloom.dataset.index import write_index
 from tessloom.dataset.layout import (
     catalogue_directory,
@@ -25,10 +27,11 @@ from tessloom.dataset.layout import (
     write_bytes,
     write_text,
 )
-from tessloom.dataset.receipt import read_receipt
+from tessloom.dataset.receipt import damaged, parse_receipt
 from tessloom.dataset.schema import HEALPIX, arrow_schema
 from tessloom.errors import DatasetError
 from tessloom.healpix import ORDER
+from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,83 +49,92 @@ def publish(root: Path) -> None:
     DatasetError
         A partition is damaged or the disk does not take the files.
     """
-    from tessloom.pipelines import PIPELINES  # noqa: PLC0415
-
     summaries = []
     for pipeline in PIPELINES.values():
         remove_empty_pixels(root, pipeline)
-        found = list(partitions(root, pipeline))
-        if found:
-            rows, synthetic = _write_catalogue(root, pipeline, found)
-            summaries.append(
-                (pipeline, sorted({sector for _, sector, _ in found}), rows, synthetic)
-            )
+        contents = _read_contents(root, pipeline)
+        if contents.sectors:
+            _write_catalogue(root, pipeline, contents)
+            summary = Summary(pipeline, sorted(contents.sectors), contents.rows, contents.synthetic)
+            summaries.append(summary)
     if summaries:
         write_card(root, summaries)
 
 
-def _write_catalogue(
-    root: Path, pipeline: Pipeline, found: list[tuple[int, int, Path]]
-) -> tuple[int, bool]:
-    rows, synthetic = 0, False
-    for _, _, path in found:
-        receipt = read_receipt(path)
-        rows += receipt.written
-        synthetic |= receipt.synthetic
-    _check_schemas(pipeline, found)
+@dataclass
+class _Contents:
+    """What the partitions of one pipeline hold; `identifiers` by column and pixel."""
+
+    identifiers: dict[str, dict[int, pa.ChunkedArray]]
+    sectors: set[int] = field(default_factory=set)
+    pixels: set[int] = field(default_factory=set)
+    rows: int = 0
+    synthetic: bool = False
+
+
+def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
+    contents = _Contents({column: {} for column in pipeline.indexes})
+    schema = arrow_schema(pipeline)
+    for pixel, sector, path in partitions(root, pipeline):
+        try:
+            with pq.ParquetFile(path) as file:
+                receipt = parse_receipt(file.metadata.metadata or {}, path)
+                if not file.schema_arrow.equals(schema):
+                    raise DatasetError(
+                        f"{path} was written with other columns than this tessloom writes: "
+                        "build that sector anew, or into another directory"
+                    )
+                identifiers = file.read(list(pipeline.indexes))
+        except (OSError, pa.ArrowInvalid) as error:
+            raise damaged(path, error) from error
+        contents.sectors.add(sector)
+        contents.pixels.add(pixel)
+        contents.rows += receipt.written
+        contents.synthetic |= receipt.synthetic
+        for column, by_pixel in contents.identifiers.items():
+            chunks = by_pixel[pixel].chunks if pixel in by_pixel else []
+            by_pixel[pixel] = pa.chunked_array(
+                [*chunks, *identifiers[column].chunks], identifiers[column].type
+            )
+    return contents
+
+
+def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> None:
     directory = catalogue_directory(root, pipeline)
-    pixels = sorted({pixel for pixel, _, _ in found})
-    lines = "".join(f"{pipeline.healpix_order},{pixel}\n" for pixel in pixels)
+    lines = "".join(f"{pipeline.healpix_order},{pixel}\n" for pixel in sorted(contents.pixels))
     write_text(directory / "partition_info.csv", f"Norder,Npix\n{lines}")
     sink = io.BytesIO()
     pq.write_metadata(arrow_schema(pipeline), sink)
     write_bytes(directory / "dataset" / "_common_metadata", sink.getvalue())
+    _write_properties(directory, _catalogue_properties(pipeline, contents))
 
-    # Written as LSDB's collections are: the members are folders inside.
-    for column in pipeline.indexes:
-        write_index(root, pipeline, column, found)
-        _write_properties(
-            index_directory(root, pipeline, column), _index_properties(pipeline, column, rows)
-        )
-    _write_properties(directory, _catalogue_properties(pipeline, rows, synthetic))
-    indexes = " ".join(f"{column} index_{column}" for column in pipeline.indexes)
+    for column, identifiers in contents.identifiers.items():
+        index = index_directory(root, pipeline, column)
+        rows = write_index(index, pipeline.healpix_order, column, identifiers)
+        _write_properties(index, _index_properties(pipeline, column, rows))
+    # LSDB opens a collection whose members are folders inside it.
     collection = {
         "obs_collection": pipeline.name,
         "hats_primary_table_url": "catalog",
-        "all_indexes": indexes,
+        "all_indexes": " ".join(f"{column} index_{column}" for column in pipeline.indexes),
         "default_index": pipeline.indexes[0],
     } | _provenance()
     write_text(root / pipeline.name / "collection.properties", _properties(collection))
-    return rows, synthetic
 
 
-def _check_schemas(pipeline: Pipeline, found: list[tuple[int, int, Path]]) -> None:
-    """Check that all files open as one table: files of another tessloom may not."""
-    schema = arrow_schema(pipeline)
-    checked: set[int] = set()
-    for _, sector, path in found:
-        if sector not in checked:
-            checked.add(sector)
-            if not pq.read_schema(path).equals(schema):
-                raise DatasetError(
-                    f"{path} was written with other columns than this tessloom writes: "
-                    "build that sector anew, or into another directory"
-                )
-
-
-def _catalogue_properties(pipeline: Pipeline, rows: int, synthetic: bool) -> dict[str, str]:
-    title = pipeline.title + (" (SYNTHETIC: made by tessloom's demo archive)" if synthetic else "")
+def _catalogue_properties(pipeline: Pipeline, contents: _Contents) -> dict[str, str]:
+    note = " (SYNTHETIC: made by tessloom's demo archive)" if contents.synthetic else ""
     return {
         "obs_collection": pipeline.name,
         "dataproduct_type": "object",
-        "hats_nrows": str(rows),
+        "hats_nrows": str(contents.rows),
         "hats_col_ra": "ra",
         "hats_col_dec": "dec",
         "hats_col_healpix": HEALPIX,
         "hats_col_healpix_order": str(ORDER),
         "hats_npix_suffix": "/",
         "hats_order": str(pipeline.healpix_order),
-        "obs_title": title,
+        "obs_title": pipeline.title + note,
         "obs_description": pipeline.description,
         "obs_ack": pipeline.citation,
         "bib_reference": " ".join(pipeline.bibcodes),

@@ -8,33 +8,37 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tessloom.dataset.layout import index_directory, write_bytes
+from tessloom.dataset.layout import write_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
-
-    from tessloom.pipelines import Pipeline
 
 _PART = "index/part.0.parquet"
 _ROW_GROUP = 1_000_000
 
 
 def write_index(
-    root: Path, pipeline: Pipeline, column: str, found: list[tuple[int, int, Path]]
-) -> None:
-    """Write the index by `column` over partitions ``(pixel, sector, file)``."""
+    directory: Path, order: int, column: str, identifiers: Mapping[int, pa.ChunkedArray]
+) -> int:
+    """Write the index by `column`, and return its number of rows.
+
+    Parameters
+    ----------
+    order
+        HEALPix order of the pixels.
+    identifiers
+        What the column holds in each pixel; nulls are left out.
+    """
     tables = []
-    for pixel, _, path in found:
-        with pq.ParquetFile(path) as file:
-            identifiers = file.read([column])[column].drop_null()
+    for pixel, values in identifiers.items():
+        known = values.drop_null()
         tables.append(
             pa.table(
                 {
-                    column: identifiers,
-                    "Norder": pa.repeat(
-                        pa.scalar(pipeline.healpix_order, pa.uint8()), len(identifiers)
-                    ),
-                    "Npix": pa.repeat(pa.scalar(pixel, pa.uint64()), len(identifiers)),
+                    column: known,
+                    "Norder": pa.repeat(pa.scalar(order, pa.uint8()), len(known)),
+                    "Npix": pa.repeat(pa.scalar(pixel, pa.uint64()), len(known)),
                 }
             )
         )
@@ -42,7 +46,7 @@ def write_index(
     index = pa.concat_tables(tables).group_by(names).aggregate([])
     index = index.sort_by([(name, "ascending") for name in names])
 
-    directory = index_directory(root, pipeline, column) / "dataset"
+    dataset = directory / "dataset"
     part, metadata, common = io.BytesIO(), io.BytesIO(), io.BytesIO()
     collected: list[pq.FileMetaData] = []
     pq.write_table(
@@ -51,6 +55,7 @@ def write_index(
     collected[0].set_file_path(_PART)
     collected[0].write_metadata_file(metadata)
     pq.write_metadata(index.schema, common)
-    write_bytes(directory / _PART, part.getvalue())
-    write_bytes(directory / "_metadata", metadata.getvalue())
-    write_bytes(directory / "_common_metadata", common.getvalue())
+    write_bytes(dataset / _PART, part.getvalue())
+    write_bytes(dataset / "_metadata", metadata.getvalue())
+    write_bytes(dataset / "_common_metadata", common.getvalue())
+    return len(index)

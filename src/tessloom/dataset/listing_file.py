@@ -32,7 +32,7 @@ class ListingFile:
     findings
         What was odd about the lists, a sentence each.
     targets
-        A table of `archive.listing.SCHEMA`.
+        A table of `archive.targets.SCHEMA`.
     """
 
     archive: str

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 KEY = b"tessloom"
@@ -91,18 +92,29 @@ def read_receipt(path: Path) -> Receipt:
     """
     try:
         metadata = pq.read_metadata(path).metadata or {}
+    except (OSError, pa.ArrowInvalid) as error:
+        raise damaged(path, error) from error
+    return parse_receipt(metadata, path)
+
+
+def parse_receipt(metadata: Mapping[bytes, bytes], path: Path) -> Receipt:
+    """Return the receipt in a footer's key-value metadata; `path` is for errors."""
+    try:
         content: dict[str, Any] = json.loads(metadata[KEY])
-        if content.get("layout") != LAYOUT:
-            raise DatasetError(
-                f"{path} has layout {content.get('layout')}, this tessloom writes {LAYOUT}: "
-                "use the version that wrote it, or build into another directory"
-            )
-        failures = tuple(Failure(**failure) for failure in content.pop("failures"))
-        return Receipt(failures=failures, **content)
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(
-            f"{path} is damaged or was not written by tessloom ({error!r}): "
-            "remove it and run the build again"
-        ) from error
+        if content["layout"] == LAYOUT:
+            failures = tuple(Failure(**failure) for failure in content.pop("failures"))
+            return Receipt(failures=failures, **content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(path, error) from error
+    raise DatasetError(
+        f"{path} has layout {content['layout']}, this tessloom writes {LAYOUT}: "
+        "use the version that wrote it, or build into another directory"
+    )
+
+
+def damaged(path: Path, error: Exception) -> DatasetError:
+    """Return the error for a partition that can't be read."""
+    return DatasetError(
+        f"{path} is damaged or was not written by tessloom ({error!r}): "
+        "remove it and run the build again"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +12,21 @@ import pyarrow as pa
 
 from tessloom.dataset.schema import ARROW_TYPES, arrow_schema
 from tessloom.errors import FitsError, WrongTargetError
+from tessloom.fits import HeaderValue
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from tessloom.fits import HeaderValue, LightCurve
+    from tessloom.fits import LightCurve
     from tessloom.pipelines import Column, Keyword, Pipeline
 
 # TESS's own card for "file is based on simulated data".
 _SIMULATED = (0, "SIMDATA")
 
 Scalar = int | float | bool | str | None
+_Converter = Callable[[HeaderValue], Scalar]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ class RowFormat:
         self.wanted: list[tuple[int, str]] = [_SIMULATED]
         self._pipeline = pipeline
         self._sources: dict[tuple[str, ...], _Sources] = {}
-        self._keyword_positions = [
-            (keyword, [self._want(keyword.hdu, name) for name in keyword.fits])
+        self._readers = [
+            (_converter(keyword), tuple(self._want(keyword.hdu, name) for name in keyword.fits))
             for keyword in pipeline.keywords
         ]
         self._identity_positions = [self._want(0, name) for name in pipeline.identity]
@@ -87,10 +90,7 @@ class RowFormat:
             A column that can't be done without is missing, or one has an unexpected type.
         """
         values = curve.values
-        scalars = [
-            _first(keyword, [values[position] for position in positions])
-            for keyword, positions in self._keyword_positions
-        ]
+        scalars = [_first(values, positions, convert) for convert, positions in self._readers]
         found = next(
             (values[position] for position in self._identity_positions if values[position]), None
         )
@@ -254,28 +254,39 @@ def _repeated(column: Column, values: Sequence[Scalar], lengths: npt.NDArray[np.
     return pa.array(np.repeat(numbers, lengths), ARROW_TYPES[column.dtype], mask=mask)
 
 
-def _first(keyword: Keyword, values: Sequence[HeaderValue]) -> Scalar:
+def _first(values: Sequence[HeaderValue], positions: Sequence[int], convert: _Converter) -> Scalar:
     """Return the first value that can be had as the keyword's type, or None."""
-    for value in values:
-        converted = _convert(keyword, value)
-        if converted is not None:
+    for position in positions:
+        value = values[position]
+        if value is not None and (converted := convert(value)) is not None:
             return converted
     return None
 
 
-def _convert(keyword: Keyword, value: HeaderValue) -> Scalar:
-    if value is None:
-        return None
+def _converter(keyword: Keyword) -> _Converter:
+    """Return what turns a header value into the keyword's type, or into None if it can't be."""
     dtype = keyword.dtype
     if dtype == "string":
-        return str(value)
+        return str
     if dtype == "bool":
-        return value if isinstance(value, bool) else None
+        return lambda value: value if isinstance(value, bool) else None
+    if dtype.startswith("float"):
+        return lambda value: _number(value, keyword.scale)
+    limits = np.iinfo(dtype)
+    smallest, largest = int(limits.min), int(limits.max)
+    return lambda value: _integer(value, smallest, largest)
+
+
+def _number(value: HeaderValue, scale: float) -> float | None:
     try:
-        if dtype.startswith("float"):
-            return float(value) * keyword.scale
-        number = int(value)
+        return float(value) * scale  # type: ignore[arg-type] # a value is never None here
+    except ValueError:
+        return None
+
+
+def _integer(value: HeaderValue, smallest: int, largest: int) -> int | None:
+    try:
+        number = int(value)  # type: ignore[arg-type]
     except (ValueError, OverflowError):
         return None
-    limits = np.iinfo(dtype)
-    return number if limits.min <= number <= limits.max else None
+    return number if smallest <= number <= largest else None

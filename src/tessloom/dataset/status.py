@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from tessloom.dataset.layout import listing_path, partition_path, sectors
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.receipt import Failure, read_receipt
-from tessloom.errors import DatasetError
+from tessloom.errors import RequestError
 from tessloom.healpix import coarser
 from tessloom.pipelines import PIPELINES
 
@@ -88,8 +88,10 @@ def read_status(root: Path) -> list[SectorStatus]:
 
     Raises
     ------
+    RequestError
+        There is no dataset.
     DatasetError
-        There is no dataset, or a file of it is damaged.
+        A file of it is damaged.
     """
     statuses = [
         sector_status(root, pipeline, sector)
@@ -97,7 +99,7 @@ def read_status(root: Path) -> list[SectorStatus]:
         for sector in sectors(root, pipeline)
     ]
     if not statuses:
-        raise DatasetError(f"there is no tessloom dataset in {root}")
+        raise RequestError(f"there is no tessloom dataset in {root}")
     return statuses
 
 

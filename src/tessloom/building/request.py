@@ -1,0 +1,77 @@
+"""What a caller asks for, checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tessloom.archive import TINY, Selection, read_target_ids
+from tessloom.errors import RequestError
+from tessloom.pipelines import PIPELINES, Pipeline, get_pipeline
+
+if TYPE_CHECKING:
+    from tessloom.building.progress import Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One call of `tessloom.build`; its arguments are described there."""
+
+    root: Path
+    pipelines: list[Pipeline]
+    sectors: list[int]
+    selection: Selection
+    workers: int
+    keep_fits: Path | None
+    retry_failed: bool
+    refresh: bool
+    progress: Progress
+
+
+def parse_pipelines(names: str | Iterable[str]) -> list[Pipeline]:
+    """Return pipelines by name, each once."""
+    given = [names] if isinstance(names, str) else list(names)
+    if not given:
+        raise RequestError(f"name at least one pipeline of {', '.join(PIPELINES)}")
+    return list(dict.fromkeys(get_pipeline(name) for name in given))
+
+
+def parse_sectors(sector: int | Iterable[int]) -> list[int]:
+    """Check sectors, and return each once."""
+    given = list(sector) if isinstance(sector, Iterable) else [sector]
+    if not given:
+        raise RequestError("name at least one sector")
+    for number in given:
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 9999:
+            raise RequestError(f"{number!r} is not a sector: they are numbered from 1")
+    return list(dict.fromkeys(given))
+
+
+def parse_selection(
+    *,
+    tiny: bool,
+    limit: int | None,
+    sample: int | None,
+    targets: str | os.PathLike[str] | Iterable[int] | None,
+) -> Selection:
+    """Return the one selection that a call makes in one of several ways."""
+    if tiny and (limit is not None or sample is not None or targets is not None):
+        raise RequestError("tiny excludes limit, sample and targets: choose one")
+    identifiers: tuple[int, ...] | None
+    if isinstance(targets, str | os.PathLike):
+        identifiers = read_target_ids(Path(targets))
+    else:
+        identifiers = None if targets is None else tuple(sorted(set(targets)))
+    if identifiers == ():
+        raise RequestError("targets names no ids")
+    return Selection(limit=TINY if tiny else limit, sample=sample, targets=identifiers)
+
+
+def parse_workers(number: int) -> int:
+    """Check the number of workers."""
+    if number < 1:
+        raise RequestError(f"workers must be at least 1, not {number}")
+    return number
