@@ -86,7 +86,9 @@ class Pipeline:
     hlsp
         Directory of the collection below the archive's ``hlsp`` root.
     title, description, homepage, bibcodes, doi, citation, licence
-        For the dataset card and ``hats.properties``.
+        For the dataset card and ``hats.properties``. Contributors of high-level science
+        products license them to MAST under CC BY 4.0 (MAST's contribution form and data-use
+        policy).
     script, target_list
         Paths of the download script and the target list, relative to the ``hlsp`` root,
         to be formatted with ``sector``.

@@ -26,9 +26,10 @@ QLP = Pipeline(
     description="Light curves of stars brighter than Tmag 13.5 that MIT's Quick-Look Pipeline "
     "extracts from the TESS full-frame images.",
     homepage="https://archive.stsci.edu/hlsp/qlp",
-    bibcodes=("2020RNAAS...4..204H", "2020RNAAS...4..206H"),
+    bibcodes=("2020RNAAS...4..204H", "2020RNAAS...4..206H", "2021RNAAS...5..234K"),
     doi="10.17909/t9-r086-e880",
-    citation="Huang, C. X., et al. 2020, RNAAS, 4, 204; Huang, C. X., et al. 2020, RNAAS, 4, 206",
+    citation="Huang, C. X., et al. 2020, RNAAS, 4, 204; Huang, C. X., et al. 2020, RNAAS, 4, 206; "
+    "sectors 27 on: Kunimoto, M., et al. 2021, RNAAS, 5, 234",
     licence="cc-by-4.0",
     script="qlp/download_scripts/hlsp_qlp_tess_ffi_s{sector:04d}_tess_v01_llc-fits.sh",
     target_list="qlp/target_lists/s{sector:04d}.csv",
