@@ -23,6 +23,15 @@ WRONG_CALL = 2
 STOPPED = 3
 INTERRUPTED = 130
 
+_FAILURES_SHOWN = 20
+_OPENING = """
+Open it in Python:
+    import pyarrow.parquet as pq
+    stars = pq.read_table("{directory}/catalog/dataset")
+    time, flux = (stars["lightcurve"][0][name].values.to_numpy() for name in ("time", "flux"))
+or in LSDB: lsdb.open_catalog("{directory}")
+or with Hugging Face datasets: load_dataset("{out}", "{name}", split="{split}")"""
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -117,16 +126,10 @@ def build(
     typer.echo(str(report))
     if dry_run:
         return
-    first = report.sectors[0]
-    typer.echo(
-        f"""
-Open it in Python:
-    import pyarrow.parquet as pq
-    stars = pq.read_table("{out}/{first.pipeline}/catalog/dataset").to_pandas()
-    stars.lightcurve[0]["time"], stars.lightcurve[0]["flux"]
-LSDB: lsdb.open_catalog("{out}/{first.pipeline}")
-Hugging Face: load_dataset("{out}", "{first.pipeline}", split="s{first.sector:04d}")"""
-    )
+    first = next((sector for sector in report.sectors if sector.written), None)
+    if first:
+        directory, split = f"{out}/{first.pipeline}", f"s{first.sector:04d}"
+        typer.echo(_OPENING.format(out=out, directory=directory, name=first.pipeline, split=split))
     if not report.complete:
         raise typer.Exit(INCOMPLETE)
 
@@ -156,9 +159,6 @@ def status(
                 typer.echo(f"  and {more} more failures: --json shows them all")
     if not all(sector.complete for sector in sectors):
         raise typer.Exit(INCOMPLETE)
-
-
-_FAILURES_SHOWN = 20
 
 
 @app.command()

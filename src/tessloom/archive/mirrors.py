@@ -88,8 +88,8 @@ class HttpArchive:
             scripts = await self._scripts(pipeline)
         if sector not in scripts:
             raise UnknownSectorError(
-                f"{self._mirror.lists} has no sector {sector} of {pipeline.title}; "
-                f"it has {ranges(sorted(scripts))}"
+                f"the archive {self._mirror.name} has no sector {sector} of {pipeline.title}; "
+                f"it has: {ranges(sorted(scripts))}"
             )
         path = pipeline.script_directory + scripts[sector]
         try:

@@ -77,7 +77,8 @@ def describe(sectors: Iterable[SectorStatus]) -> Iterable[str]:
     """Yield a few lines on each sector."""
     for sector in sectors:
         name = f"{sector.pipeline} sector {sector.sector}"
-        parts = [f"{name}: {sector.written} of {sector.asked} light curves"]
+        files = sector.partitions - sector.partitions_missing
+        parts = [f"{name}: {sector.written} of {sector.asked} light curves in {files} partitions"]
         if sector.complete:
             parts.append("complete")
         if sector.failures:
