@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
 
-# Light curves that wait for their row group to fill. A window of requests brings some tens of
-# megabytes out of order; a straggler may hold up a few row groups of 128 MB.
-MEMORY = 384 * 2**20
+# Light curves that wait for their row group to fill or to be written. One row group has 128 MB at
+# most, and a window of 64 requests brings at most as much out of order.
+MEMORY = 160 * 2**20
 _REPORT_EVERY = 0.2
 
 

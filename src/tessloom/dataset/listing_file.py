@@ -54,8 +54,8 @@ def write_listing_file(path: Path, listing: ListingFile) -> None:
     write_bytes(path, sink.getvalue())
 
 
-def read_listing_file(path: Path) -> ListingFile:
-    """Read a listing.
+def read_listing_file(path: Path, *, columns: list[str] | None = None) -> ListingFile:
+    """Read a listing, or only some columns of it.
 
     Raises
     ------
@@ -64,8 +64,8 @@ def read_listing_file(path: Path) -> ListingFile:
     """
     try:
         with pq.ParquetFile(path) as file:
-            targets = file.read()
-        content = json.loads((targets.schema.metadata or {})[_KEY])
+            targets = file.read(columns)
+            content = json.loads((file.schema_arrow.metadata or {})[_KEY])
         return ListingFile(targets=targets.replace_schema_metadata(), **content)
     except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
         raise DatasetError(
