@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing.connection import wait
@@ -62,6 +63,8 @@ _stop: Event
 
 def _start(queue: SimpleQueue[tuple[int, int] | None], stop: Event) -> None:
     """Prepare a worker's process."""
+    # Ctrl-C reaches all processes of a terminal; the parent alone decides, through `stop`.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     global _queue, _stop
     _queue, _stop = queue, stop
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -12,7 +12,6 @@ import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from tessloom.archive import event_loop, light_curve_path, slide
@@ -102,7 +101,7 @@ class _Worker:
                 self._archive: Archive = archive
                 await slide(self._job.connections, self._targets(partitions), self._get)
         finally:
-            self._writing.shutdown()
+            self._writing.shutdown(cancel_futures=True)
             for builder in self._open:
                 builder.abandon()
             self._tell()
@@ -132,16 +131,14 @@ class _Worker:
             # Up to the first await nothing else runs: row groups are handed on in their order.
             groups = builder.put(slot, outcome)
             writes = [self._in_thread(builder.write, group) for group in groups]
-            if builder.complete:
-                writes.append(self._in_thread(builder.finish))
+            finish = self._in_thread(builder.finish) if builder.complete else None
             self._count(failed=isinstance(outcome, Failure))
-            for group, write in zip_longest(groups, writes):
-                result = await write
-                if group:
-                    self._memory.change(-sum(row.records.nbytes for row in group.rows))
-                else:
-                    self._results.append(result)
-                    self._open.remove(builder)
+            await asyncio.gather(*writes)
+            written = sum(row.records.nbytes for group in groups for row in group.rows)
+            self._memory.change(-written)
+            if finish is not None:
+                self._results.append(await finish)
+                self._open.remove(builder)
 
     async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:
         row_format, decoder = self._formats[partition.pipeline.name]
