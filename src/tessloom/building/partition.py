@@ -113,7 +113,7 @@ class PartitionBuilder:
         self._moved += int(moved.sum())
         self._synthetic |= any(row.synthetic for row in rows)
         self._unknown += self._format.unknown_columns(rows)
-        self._object_ids.update(batch["object_id"].to_pylist())
+        self._object_ids.update(row.object_id for row in rows)
 
     def finish(self) -> Result:
         """Put the file in place, unless it would take light curves away that are there."""

@@ -36,7 +36,9 @@ class Row:
     Attributes
     ----------
     records
-        The FITS table's rows, of shape ``(cadences,)``.
+        The FITS table's rows, of shape ``(cadences,)``, at least one.
+    object_id
+        The TIC id as text, or without one the id of the file's name.
     scalars
         Values of `Pipeline.keywords`, in their order.
     synthetic
@@ -44,6 +46,7 @@ class Row:
     """
 
     records: npt.NDArray[np.void]
+    object_id: str
     scalars: tuple[Scalar, ...]
     synthetic: bool
 
@@ -70,8 +73,9 @@ class RowFormat:
         ]
         self._identity_positions = [self._want(0, name) for name in pipeline.identity]
         self._names = [keyword.name for keyword in pipeline.keywords]
-        self._sector, self._camera, self._ccd = (
-            self._names.index(name) for name in ("sector", "camera", "ccd")
+        self._id, self._tic_id, self._sector, self._camera, self._ccd = (
+            self._names.index(name)
+            for name in (pipeline.id_name, "tic_id", "sector", "camera", "ccd")
         )
 
     def row(self, curve: LightCurve, sector: int, identifier: int, camera: int, ccd: int) -> Row:
@@ -87,23 +91,34 @@ class RowFormat:
         WrongTargetError
             The file's header names another star, sector or CCD.
         FitsError
-            A column that can't be done without is missing, or one has an unexpected type.
+            A column that can't be done without is missing, or one has an unexpected type, or the
+            light curve has no cadence (LSDB can't hold an empty list).
         """
         values = curve.values
         scalars = [_first(values, positions, convert) for convert, positions in self._readers]
         found = next(
             (values[position] for position in self._identity_positions if values[position]), None
         )
-        for what, expected, actual in (
-            ("star", identifier, found),
-            ("sector", sector, scalars[self._sector]),
-            ("camera", camera, scalars[self._camera]),
-            ("CCD", ccd, scalars[self._ccd]),
+        if found is not None and str(found) != str(identifier):
+            raise WrongTargetError(f"the file is of star {found}, its name says {identifier}")
+        if found is None:
+            scalars[self._id] = identifier
+        for what, index, named in (
+            ("sector", self._sector, sector),
+            ("camera", self._camera, camera),
+            ("CCD", self._ccd, ccd),
         ):
-            if expected and actual is not None and str(actual) != str(expected):
-                raise WrongTargetError(f"the file is of {what} {actual}, its name says {expected}")
+            scalar = scalars[index]
+            if scalar is None:
+                scalars[index] = named or None
+            elif named and scalar != named:
+                raise WrongTargetError(f"the file is of {what} {scalar}, its name says {named}")
+        if not len(curve.records):
+            raise FitsError("the light curve has no cadences")
         self._sources_of(curve.records)
-        return Row(curve.records, tuple(scalars), values[0] is True)
+        tic_id = scalars[self._tic_id]
+        object_id = str(identifier if tic_id is None else tic_id)
+        return Row(curve.records, object_id, tuple(scalars), values[0] is True)
 
     def unknown_columns(self, rows: Sequence[Row]) -> Counter[str]:
         """Count the FITS columns that the declaration does not know."""
@@ -139,7 +154,7 @@ class RowFormat:
         scalars |= {"ra": ra, "dec": dec}
         arrays = [
             pa.array(healpix),
-            pa.array(self._object_ids(scalars), pa.string()),
+            pa.array([row.object_id for row in rows], pa.string()),
             *(
                 pa.array(scalars[keyword.name], ARROW_TYPES[keyword.dtype])
                 for keyword in self._pipeline.keywords
@@ -152,13 +167,6 @@ class RowFormat:
         if (hdu, keyword) not in self.wanted:
             self.wanted.append((hdu, keyword))
         return self.wanted.index((hdu, keyword))
-
-    def _object_ids(self, scalars: dict[str, Any]) -> list[str]:
-        own = scalars[self._pipeline.id_name]
-        return [
-            str(tic if tic is not None else identifier)
-            for tic, identifier in zip(scalars["tic_id"], own, strict=True)
-        ]
 
     def _light_curves(self, rows: Sequence[Row], scalars: dict[str, Any]) -> pa.StructArray:
         lengths = np.array([len(row.records) for row in rows])

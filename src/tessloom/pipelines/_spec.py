@@ -6,14 +6,18 @@ which pipeline they belong to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import re
 
 
-@dataclass(frozen=True, kw_only=True)
+# Stands for the column's or keyword's own name in capitals.
+_BY_NAME: tuple[str, ...] = ("",)
+
+
+@dataclass(frozen=True)
 class Column:
     """One list of the light curve.
 
@@ -21,13 +25,14 @@ class Column:
     ----------
     name
         Name inside ``lightcurve``, lower case.
-    fits
-        FITS column names (``TTYPEn``) that may hold it, the preferred first. The pipelines
-        rename columns between eras; the name that a file has decides, never the sector.
     dtype
         numpy name of the stored type. The file's own type must fit into it without loss.
-    unit, description
+    description, unit
         For people; kept in the Arrow field's metadata.
+    fits
+        FITS column names (``TTYPEn``) that may hold it, the preferred first; by default the
+        name in capitals. The pipelines rename columns between eras; the name that a file has
+        decides, never the sector.
     flags
         Raw quality bits. A narrower integer is widened without its sign, so that bit 15
         of a 16-bit flag stays bit 15 and sets no other.
@@ -41,14 +46,19 @@ class Column:
     name: str
     dtype: str
     description: str
-    fits: tuple[str, ...] = ()
+    _: KW_ONLY
+    fits: tuple[str, ...] = _BY_NAME
     unit: str | None = None
     flags: bool = False
     repeats: str | None = None
     required: bool = False
 
+    def __post_init__(self) -> None:
+        if self.fits is _BY_NAME:
+            object.__setattr__(self, "fits", (self.name.upper(),))
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class Keyword:
     """One scalar of the row, read from a header card.
 
@@ -56,12 +66,15 @@ class Keyword:
     ----------
     name
         Name of the dataset's column.
-    fits
-        Header keywords that may hold it, the preferred first. Empty: always null.
-    hdu
-        0 for the primary header, 1 for the light curve's.
     dtype
         ``int64``, ``int16``, ``int8``, ``float64``, ``float32``, ``bool`` or ``string``.
+    description, unit
+        For people; kept in the Arrow field's metadata.
+    fits
+        Header keywords that may hold it, the preferred first; by default the name in capitals.
+        Empty: always null.
+    hdu
+        0 for the primary header, 1 for the light curve's.
     scale
         Factor from the card's unit to `unit`.
     """
@@ -69,10 +82,15 @@ class Keyword:
     name: str
     dtype: str
     description: str
-    fits: tuple[str, ...] = ()
+    _: KW_ONLY
+    fits: tuple[str, ...] = _BY_NAME
     hdu: int = 0
     unit: str | None = None
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.fits is _BY_NAME:
+            object.__setattr__(self, "fits", (self.name.upper(),))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,72 +173,32 @@ class Pipeline:
 
 # Scalars that all three pipelines write under the same keywords.
 POSITION = (
-    Keyword(
-        name="ra",
-        fits=("RA_OBJ",),
-        dtype="float64",
-        unit="deg",
-        description="Right ascension, ICRS",
-    ),
-    Keyword(
-        name="dec", fits=("DEC_OBJ",), dtype="float64", unit="deg", description="Declination, ICRS"
-    ),
+    Keyword("ra", "float64", "Right ascension, ICRS", fits=("RA_OBJ",), unit="deg"),
+    Keyword("dec", "float64", "Declination, ICRS", fits=("DEC_OBJ",), unit="deg"),
 )
 POINTING = (
-    Keyword(name="sector", fits=("SECTOR",), dtype="int16", description="TESS sector"),
-    Keyword(name="camera", fits=("CAMERA",), dtype="int8", description="TESS camera, 1 to 4"),
-    Keyword(name="ccd", fits=("CCD",), dtype="int8", description="CCD of the camera, 1 to 4"),
+    Keyword("sector", "int16", "TESS sector"),
+    Keyword("camera", "int8", "TESS camera, 1 to 4"),
+    Keyword("ccd", "int8", "CCD of the camera, 1 to 4"),
 )
 # The cadence of the full-frame images; EXPOSURE in these files is the whole sector's live time.
 CADENCE = Keyword(
-    name="exposure_time",
+    "exposure_time",
+    "float32",
+    "Time from one full-frame image to the next: 1800, 600 or 200 s",
     fits=("TIMEDEL",),
     hdu=1,
-    dtype="float32",
     unit="s",
     scale=86400.0,
-    description="Time from one full-frame image to the next: 1800, 600 or 200 s",
 )
-TESS_MAGNITUDE = Keyword(
-    name="tess_mag", fits=("TESSMAG",), dtype="float32", unit="mag", description="TESS magnitude"
-)
+TESS_MAGNITUDE = Keyword("tess_mag", "float32", "TESS magnitude", fits=("TESSMAG",), unit="mag")
 # Stellar parameters of the TESS Input Catalog. QLP writes -1 for an unknown one; it is kept.
 TIC_PARAMETERS = (
     TESS_MAGNITUDE,
-    Keyword(
-        name="teff",
-        fits=("TEFF",),
-        dtype="float32",
-        unit="K",
-        description="Effective temperature, TIC",
-    ),
-    Keyword(
-        name="logg",
-        fits=("LOGG",),
-        dtype="float32",
-        unit="dex(cm/s2)",
-        description="log10 of the surface gravity, TIC",
-    ),
-    Keyword(
-        name="radius",
-        fits=("RADIUS",),
-        dtype="float32",
-        unit="solRad",
-        description="Stellar radius, TIC",
-    ),
-    Keyword(name="mh", fits=("MH",), dtype="float32", unit="dex", description="Metallicity, TIC"),
-    Keyword(
-        name="pmra",
-        fits=("PMRA",),
-        dtype="float32",
-        unit="mas/yr",
-        description="Proper motion in right ascension, TIC",
-    ),
-    Keyword(
-        name="pmdec",
-        fits=("PMDEC",),
-        dtype="float32",
-        unit="mas/yr",
-        description="Proper motion in declination, TIC",
-    ),
+    Keyword("teff", "float32", "Effective temperature, TIC", unit="K"),
+    Keyword("logg", "float32", "log10 of the surface gravity, TIC", unit="dex(cm/s2)"),
+    Keyword("radius", "float32", "Stellar radius, TIC", unit="solRad"),
+    Keyword("mh", "float32", "Metallicity, TIC", unit="dex"),
+    Keyword("pmra", "float32", "Proper motion in right ascension, TIC", unit="mas/yr"),
+    Keyword("pmdec", "float32", "Proper motion in declination, TIC", unit="mas/yr"),
 )

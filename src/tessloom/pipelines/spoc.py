@@ -42,97 +42,48 @@ SPOC = Pipeline(
     healpix_order=4,
     indexes=("tic_id",),
     columns=(
+        Column("time", "float64", "BTJD: BJD - 2457000, TDB; NaN in gaps", unit="d", required=True),
         Column(
-            name="time",
-            fits=("TIME",),
-            dtype="float64",
-            unit="d",
-            required=True,
-            description="BTJD: BJD - 2457000, TDB; NaN in gaps",
-        ),
-        Column(
-            name="flux",
+            "flux",
+            "float32",
+            "Flux with systematics removed (PDCSAP)",
             fits=("PDCSAP_FLUX",),
-            dtype="float32",
             unit="electron/s",
             required=True,
-            description="Flux with systematics removed (PDCSAP)",
         ),
         Column(
-            name="flux_err",
-            fits=("PDCSAP_FLUX_ERR",),
-            dtype="float32",
-            unit="electron/s",
-            description="Error of flux",
+            "flux_err", "float32", "Error of flux", fits=("PDCSAP_FLUX_ERR",), unit="electron/s"
         ),
-        Column(
-            name="quality",
-            fits=("QUALITY",),
-            dtype="int32",
-            flags=True,
-            description="Raw quality bits",
-        ),
-        Column(
-            name="timecorr",
-            fits=("TIMECORR",),
-            dtype="float32",
-            unit="d",
-            description="Barycentric correction in time",
-        ),
-        Column(name="cadenceno", fits=("CADENCENO",), dtype="int32", description="Cadence number"),
-        *(
-            Column(
-                name=name,
-                fits=(name.upper(),),
-                dtype="float32",
-                unit="electron/s",
-                description=description,
-            )
-            for name, description in (
-                ("sap_flux", "Simple aperture photometry"),
-                ("sap_flux_err", "Error of sap_flux"),
-                ("sap_bkg", "Background flux in the aperture"),
-                ("sap_bkg_err", "Error of sap_bkg"),
-            )
-        ),
-        *(
-            Column(
-                name=name, fits=(name.upper(),), dtype=dtype, unit="pix", description=description
-            )
-            for name, dtype, description in (
-                ("psf_centr1", "float64", "PSF-fitted centroid, column; NaN at MAST"),
-                ("psf_centr1_err", "float32", "Error of psf_centr1; NaN at MAST"),
-                ("psf_centr2", "float64", "PSF-fitted centroid, row; NaN at MAST"),
-                ("psf_centr2_err", "float32", "Error of psf_centr2; NaN at MAST"),
-                ("mom_centr1", "float64", "Flux-weighted centroid, column"),
-                ("mom_centr1_err", "float32", "Error of mom_centr1"),
-                ("mom_centr2", "float64", "Flux-weighted centroid, row"),
-                ("mom_centr2_err", "float32", "Error of mom_centr2"),
-                ("pos_corr1", "float32", "Motion of the star on the CCD, column"),
-                ("pos_corr2", "float32", "Motion of the star on the CCD, row"),
-            )
-        ),
+        Column("quality", "int32", "Raw quality bits", flags=True),
+        Column("timecorr", "float32", "Barycentric correction in time", unit="d"),
+        Column("cadenceno", "int32", "Cadence number"),
+        Column("sap_flux", "float32", "Simple aperture photometry", unit="electron/s"),
+        Column("sap_flux_err", "float32", "Error of sap_flux", unit="electron/s"),
+        Column("sap_bkg", "float32", "Background flux in the aperture", unit="electron/s"),
+        Column("sap_bkg_err", "float32", "Error of sap_bkg", unit="electron/s"),
+        Column("psf_centr1", "float64", "PSF-fitted centroid, column; NaN at MAST", unit="pix"),
+        Column("psf_centr1_err", "float32", "Error of psf_centr1; NaN at MAST", unit="pix"),
+        Column("psf_centr2", "float64", "PSF-fitted centroid, row; NaN at MAST", unit="pix"),
+        Column("psf_centr2_err", "float32", "Error of psf_centr2; NaN at MAST", unit="pix"),
+        Column("mom_centr1", "float64", "Flux-weighted centroid, column", unit="pix"),
+        Column("mom_centr1_err", "float32", "Error of mom_centr1", unit="pix"),
+        Column("mom_centr2", "float64", "Flux-weighted centroid, row", unit="pix"),
+        Column("mom_centr2_err", "float32", "Error of mom_centr2", unit="pix"),
+        Column("pos_corr1", "float32", "Motion of the star on the CCD, column", unit="pix"),
+        Column("pos_corr2", "float32", "Motion of the star on the CCD, row", unit="pix"),
     ),
     keywords=(
-        Keyword(name="tic_id", fits=("TICID",), dtype="int64", description="TESS Input Catalog id"),
-        Keyword(name="gaia_dr3_id", dtype="int64", description="Gaia DR3 id; TESS-SPOC gives none"),
+        Keyword("tic_id", "int64", "TESS Input Catalog id", fits=("TICID",)),
+        Keyword("gaia_dr3_id", "int64", "Gaia DR3 id; TESS-SPOC gives none", fits=()),
         *POSITION,
         *POINTING,
         CADENCE,
         *TIC_PARAMETERS,
         Keyword(
-            name="crowdsap",
-            fits=("CROWDSAP",),
-            hdu=1,
-            dtype="float32",
-            description="Share of the aperture's flux that comes from the target",
+            "crowdsap", "float32", "Share of the aperture's flux that comes from the target", hdu=1
         ),
         Keyword(
-            name="flfrcsap",
-            fits=("FLFRCSAP",),
-            hdu=1,
-            dtype="float32",
-            description="Share of the target's flux that lies in the aperture",
+            "flfrcsap", "float32", "Share of the target's flux that lies in the aperture", hdu=1
         ),
     ),
 )
