@@ -62,8 +62,8 @@ class Report:
             lines.append("Nothing was left to do.")
         if self.kept:
             lines.append(
-                f"{self.kept} partitions were left as they were: they have light curves that "
-                "could not be had again."
+                f"Left as they were: {_partitions(self.kept)} with light curves that could not be "
+                "had again."
             )
         if any(sector.failures for sector in self.sectors):
             lines.append(
@@ -87,7 +87,7 @@ def describe(sectors: Iterable[SectorStatus]) -> Iterable[str]:
         if sector.missing:
             parts.append(
                 f"{sector.missing} still to be built "
-                f"({sector.partitions_missing} of {sector.partitions} partitions are missing)"
+                f"({_partitions(sector.partitions_missing)} of {sector.partitions} missing)"
             )
         yield ", ".join(parts) + (" [synthetic data]" if sector.synthetic else "")
         for finding in sector.findings:
@@ -102,6 +102,10 @@ def describe(sectors: Iterable[SectorStatus]) -> Iterable[str]:
 def _planned(sector: SectorStatus) -> str:
     return (
         f"{sector.pipeline} sector {sector.sector}: {sector.asked} light curves in "
-        f"{sector.partitions} partitions, {sector.partitions_missing} of them to be built "
+        f"{_partitions(sector.partitions)}, {sector.partitions_missing} of them to be built "
         f"({sector.missing} light curves to fetch)"
     )
+
+
+def _partitions(number: int) -> str:
+    return "1 partition" if number == 1 else f"{number} partitions"
