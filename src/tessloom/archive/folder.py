@@ -86,7 +86,13 @@ class FolderArchive:
             if reader.full:
                 break
         names = reader.close()
-        return names, [places.get(_name(path)) for path in names.paths(pipeline, sector)]
+        if not places:
+            return names, ()
+        return names, [
+            place if place != path else None
+            for path in names.paths(pipeline, sector)
+            for place in [places.get(_name(path))]
+        ]
 
     def _look_around(
         self, pipeline: Pipeline, sector: int, findings: Findings
@@ -123,17 +129,19 @@ class FolderArchive:
         limit: int | None,
         places: dict[str, str],
     ) -> tuple[FileNames, Sequence[str | None]]:
-        collector = FileNameCollector(sector)
+        collector = FileNameCollector(pipeline, sector)
         paths: list[str] = []
         for name, path in places.items():
             match = pipeline.file_name.fullmatch(name)
             if match and collector.add(match, findings):
                 paths.append(path)
         names, added = collector.names(findings)
-        return (
-            names.take(np.arange(len(names))[:limit]),
-            [paths[position] for position in added.tolist()[:limit]],
-        )
+        names = names.take(np.arange(len(names))[:limit])
+        found = [paths[position] for position in added.tolist()[:limit]]
+        usual = names.paths(pipeline, sector)
+        return names, [
+            place if place != path else None for place, path in zip(found, usual, strict=True)
+        ]
 
     async def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the target list in pieces."""

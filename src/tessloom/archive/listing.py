@@ -77,7 +77,7 @@ async def read_listing(
 
     wanted = None if everything else np.unique(names.identifiers)
     rows = await _target_list(archive, pipeline, sector, findings, wanted)
-    targets = _join(names, paths, rows, pipeline, sector)
+    targets = _join(names, paths, rows, pipeline)
     if len(rows):
         _count_unlisted(targets, findings)
     if everything:
@@ -114,11 +114,7 @@ async def _target_list(
 
 
 def _join(
-    names: FileNames,
-    paths: Sequence[str | None],
-    rows: pa.Table,
-    pipeline: Pipeline,
-    sector: int,
+    names: FileNames, paths: Sequence[str | None], rows: pa.Table, pipeline: Pipeline
 ) -> pa.Table:
     """Give each file the position of its target."""
     listed, first = first_rows(rows)
@@ -127,9 +123,6 @@ def _join(
     known = listed[row] == names.identifiers if len(listed) else np.zeros(len(names), bool)
     positions = pa.array(first[row] if len(listed) else row, mask=~known)
     listed_rows = rows.take(positions)
-    if paths:
-        usual = names.paths(pipeline, sector)
-        paths = [None if path == rule else path for path, rule in zip(paths, usual, strict=True)]
     tic_id = listed_rows["tic_id"]
     return target_table(
         {

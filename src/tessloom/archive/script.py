@@ -72,8 +72,9 @@ class FileNames:
 class FileNameCollector:
     """Collects light curves' file names; 14 million of them take 150 MB."""
 
-    def __init__(self, sector: int) -> None:
+    def __init__(self, pipeline: Pipeline, sector: int) -> None:
         self._sector = f"{sector:04d}"
+        self._names_ccd = "ccd" in pipeline.file_name.groupindex
         self._identifiers = array("q")
         self._ccds = array("b")  # camera * 8 + CCD
         self._versions = array("h")
@@ -84,18 +85,17 @@ class FileNameCollector:
 
     def add(self, match: re.Match[str], findings: Findings) -> tuple[int, int] | None:
         """Add a match of `Pipeline.file_name`; return its key, or None if it was refused."""
-        groups = match.groupdict("0")
-        identifier = int(groups["id"])
+        digits, sector, version = match.group("id", "sector", "version")
+        identifier = int(digits)
         if identifier > LARGEST_ID:
             findings.add("unmatched-line", match[0])
             return None
-        if groups["sector"] != self._sector:
+        if sector != self._sector:
             findings.add("other-sector", match[0])
             return None
-        ccd = int(groups.get("camera", 0)) * 8 + int(groups.get("ccd", 0))
+        ccd = int(match["camera"]) * 8 + int(match["ccd"]) if self._names_ccd else 0
         self._identifiers.append(identifier)
         self._ccds.append(ccd)
-        version = groups["version"]
         self._versions.append(self._version_codes.setdefault(version, len(self._version_codes)))
         return identifier, ccd
 
@@ -162,7 +162,7 @@ class ScriptReader:
         self, pipeline: Pipeline, sector: int, findings: Findings, limit: int | None = None
     ) -> None:
         self._search = pipeline.file_name.search
-        self._collector = FileNameCollector(sector)
+        self._collector = FileNameCollector(pipeline, sector)
         self._findings = findings
         self._limit = limit
         self._distinct: set[tuple[int, int]] = set()

@@ -160,7 +160,7 @@ class Pipeline:
     ) -> str:
         """Return the path of one light curve below the archive's ``hlsp`` root."""
         digits = f"{identifier // self.fours_divisor:016d}"
-        fours = "/".join(digits[start : start + 4] for start in range(0, 16, 4))
+        fours = f"{digits[:4]}/{digits[4:8]}/{digits[8:12]}/{digits[12:]}"
         return self.path.format(
             sector=sector, id=identifier, camera=camera, ccd=ccd, version=version, fours=fours
         )
