@@ -53,8 +53,9 @@ def publish(root: Path) -> None:
     for pipeline in PIPELINES.values():
         remove_empty_pixels(root, pipeline)
         contents = _read_contents(root, pipeline)
-        if contents.sectors:
+        if contents.pixels:
             _write_catalogue(root, pipeline, contents)
+        if contents.sectors:
             summary = Summary(pipeline, sorted(contents.sectors), contents.rows, contents.synthetic)
             summaries.append(summary)
     if summaries:
@@ -63,7 +64,15 @@ def publish(root: Path) -> None:
 
 @dataclass
 class _Contents:
-    """What the partitions of one pipeline hold; `identifiers` by column and pixel."""
+    """What the partitions of one pipeline hold.
+
+    Attributes
+    ----------
+    identifiers
+        Ids by column and pixel.
+    sectors
+        Those with at least one light curve: Hugging Face datasets fails on a split without.
+    """
 
     identifiers: dict[str, dict[int, pa.ChunkedArray]]
     sectors: set[int] = field(default_factory=set)
@@ -87,7 +96,8 @@ def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
                 identifiers = file.read(list(pipeline.indexes))
         except (OSError, pa.ArrowInvalid) as error:
             raise damaged(path, error) from error
-        contents.sectors.add(sector)
+        if receipt.written:
+            contents.sectors.add(sector)
         contents.pixels.add(pixel)
         contents.rows += receipt.written
         contents.synthetic |= receipt.synthetic
