@@ -9,6 +9,7 @@ from tessloom.archive._protocol import Archive, ArchiveAddress
 from tessloom.archive.client import Retry
 from tessloom.archive.findings import Findings
 from tessloom.archive.folder import Folder
+from tessloom.archive.kind import is_synthetic
 from tessloom.archive.listing import Listing, read_listing
 from tessloom.archive.mirrors import MIRRORS, Mirror
 from tessloom.archive.selection import TINY, Selection, read_target_ids
@@ -29,6 +30,7 @@ __all__ = [
     "Selection",
     "event_loop",
     "find_archive",
+    "is_synthetic",
     "light_curve_path",
     "read_listing",
     "read_target_ids",

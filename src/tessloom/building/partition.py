@@ -13,6 +13,7 @@ from tessloom._version import SOFTWARE
 from tessloom.dataset.layout import partition_path
 from tessloom.dataset.parquet import MOST_BYTES, MOST_ROWS, ParquetWriter
 from tessloom.dataset.receipt import Failure, Receipt
+from tessloom.errors import DatasetError
 from tessloom.healpix import healpix_29, is_position, pixel_range
 
 if TYPE_CHECKING:
@@ -130,6 +131,9 @@ class PartitionBuilder:
             synthetic=self._synthetic,
             software=SOFTWARE,
         )
+        if receipt.written + len(receipt.failures) != receipt.asked:
+            self.abandon()
+            raise DatasetError(f"not every row group of {self._path} could be written")
         lost = (self._earlier() - self._object_ids).total()
         if lost:
             self.abandon()

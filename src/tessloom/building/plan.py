@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessloom.errors import FileUnavailableError
 from tessloom.healpix import coarser
 
 if TYPE_CHECKING:
@@ -63,22 +64,29 @@ def make_partitions(pipeline: Pipeline, sector: int, listing: pa.Table) -> list[
 def still_to_do(
     partitions: list[Partition], receipts: Mapping[int, Receipt], *, retry_failed: bool
 ) -> list[Partition]:
-    """Return the partitions whose file is missing or was made for other targets.
+    """Return the partitions whose file is missing, was made for other targets, or can be mended.
+
+    It can be if the archive failed to answer for one of its targets.
 
     Parameters
     ----------
     receipts
         Of the files that are there, by pixel.
     retry_failed
-        Also return those with failures.
+        Also return those with any other failure.
     """
     return [
         partition
         for partition in partitions
         if (receipt := receipts.get(partition.pixel)) is None
         or receipt.digest != partition.digest
-        or (retry_failed and receipt.failures)
+        or any(retry_failed or may_pass(failure.reason) for failure in receipt.failures)
     ]
+
+
+def may_pass(reason: str) -> bool:
+    """Return whether a failure is the archive's and may have passed by the next build."""
+    return reason == FileUnavailableError.reason
 
 
 def merge_listings(old: pa.Table, new: pa.Table) -> pa.Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,10 @@ from tessloom.archive import (
     Retry,
     event_loop,
     find_archive,
+    is_synthetic,
     read_listing,
 )
-from tessloom.building.plan import make_partitions, merge_listings, still_to_do
+from tessloom.building.plan import make_partitions, may_pass, merge_listings, still_to_do
 from tessloom.building.pool import run_workers
 from tessloom.building.progress import Progress
 from tessloom.building.report import Report
@@ -38,13 +39,11 @@ from tessloom.dataset.layout import (
     listing_path,
     partition_path,
     remove_partial_files,
-    sectors,
 )
 from tessloom.dataset.listing_file import ListingFile, read_listing_file, write_listing_file
 from tessloom.dataset.receipt import Receipt, read_receipt
-from tessloom.dataset.status import SectorStatus, sector_status, unplaced
+from tessloom.dataset.status import SectorStatus, holds_synthetic, sector_status, unplaced
 from tessloom.errors import DatasetError, DatasetLockedError, TessloomError
-from tessloom.pipelines import PIPELINES, Pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from tessloom.archive import Listing
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
+    from tessloom.pipelines import Pipeline
 
 DEMO = "demo"
 ARCHIVE_VARIABLE = "TESSLOOM_ARCHIVE"
@@ -139,7 +139,6 @@ def build(
         progress=progress or Progress(),
     )
     with _open_archive(archive or os.environ.get(ARCHIVE_VARIABLE) or "mast") as address:
-        _check_kind(request.root, address)
         if dry_run:
             return _plan_only(request, address)
         with _locked(request.root):
@@ -167,7 +166,8 @@ def _build(request: Request, address: ArchiveAddress) -> Report:
                 statuses.append(sector_status(request.root, pipeline, sector))
     except TessloomError:
         # What is finished is a dataset: it opens, whatever stopped the build.
-        publish(request.root)
+        with suppress(DatasetError):
+            publish(request.root)
         raise
     publish(request.root)
     kept = sum(result.lost > 0 for result in results)
@@ -178,6 +178,8 @@ def _build_sector(
     request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
 ) -> list[Result]:
     plan = _plan(request, address, pipeline, sector)
+    if plan.to_do:
+        _check_kind(request.root, address, plan.to_do[0])
     write_listing_file(listing_path(request.root, pipeline, sector), plan.listing)
     job = Job(
         root=request.root,
@@ -187,21 +189,37 @@ def _build_sector(
     )
     targets = sum(len(partition.targets) for partition in plan.to_do)
     request.progress.start(pipeline, sector, targets)
-    results = run_workers(job, plan.to_do, request.workers, request.progress.advance)
-    request.progress.finish()
-    return results
+    try:
+        return run_workers(job, plan.to_do, request.workers, request.progress.advance)
+    finally:
+        request.progress.finish()
+
+
+def _check_kind(root: Path, address: ArchiveAddress, partition: Partition) -> None:
+    """Check that real and synthetic light curves don't come to lie in one dataset."""
+    there = holds_synthetic(root)
+    if there is None:
+        return
+
+    async def ask() -> bool | None:
+        async with address.open(1) as archive:
+            return await is_synthetic(
+                archive, partition.pipeline, partition.sector, partition.targets
+            )
+
+    if event_loop.run(ask()) not in (None, there):
+        kind, other = ("synthetic", "real") if there else ("real", "synthetic")
+        raise DatasetError(
+            f"{root} holds {kind} light curves and {address.name} has {other} ones: they must not "
+            "be mixed. Choose another directory"
+        )
 
 
 def _plan(request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int) -> _Plan:
     path = listing_path(request.root, pipeline, sector)
     old = read_listing_file(path) if path.exists() else None
     key = request.selection.key()
-    answered = old is not None and old.archive == address.name and key in old.requests
-    if (
-        old
-        and answered
-        and not (address.lists_may_change or request.refresh or request.retry_failed)
-    ):
+    if old is not None and _answers(old, request, address):
         listing = old
     else:
         request.progress.listing(pipeline, sector)
@@ -210,6 +228,16 @@ def _plan(request: Request, address: ArchiveAddress, pipeline: Pipeline, sector:
     receipts = _receipts(request.root, pipeline, sector, partitions)
     to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
     return _Plan(listing, partitions, to_do)
+
+
+def _answers(old: ListingFile, request: Request, address: ArchiveAddress) -> bool:
+    """Return whether the listing that is there need not be read again from the archive."""
+    return (
+        old.archive == address.name
+        and request.selection.key() in old.requests
+        and not (address.lists_may_change or request.refresh or request.retry_failed)
+        and not any(may_pass(failure.reason) for failure in unplaced(old.targets))
+    )
 
 
 def _read_listing(
@@ -301,16 +329,3 @@ def _locked(root: Path) -> Iterator[None]:
     with lock:
         yield
     lock.release(force=True)
-
-
-def _check_kind(root: Path, address: ArchiveAddress) -> None:
-    """Check that real and synthetic light curves don't come to lie in one dataset."""
-    for pipeline in PIPELINES.values():
-        for sector in sectors(root, pipeline):
-            path = listing_path(root, pipeline, sector)
-            there = read_listing_file(path, columns=[]).archive
-            if (there == DEMO) != (address.name == DEMO):
-                raise DatasetError(
-                    f"{root} was built from {there!r}: synthetic and real light curves must not "
-                    "be mixed. Choose another directory"
-                )

@@ -131,13 +131,15 @@ class _Worker:
             # Up to the first await nothing else runs: row groups are handed on in their order.
             groups = builder.put(slot, outcome)
             writes = [self._in_thread(builder.write, group) for group in groups]
-            finish = self._in_thread(builder.finish) if builder.complete else None
+            complete = builder.complete
+            if complete:
+                writes.append(self._in_thread(builder.finish))
             self._count(failed=isinstance(outcome, Failure))
-            await asyncio.gather(*writes)
+            results = await asyncio.gather(*writes)
             written = sum(row.records.nbytes for group in groups for row in group.rows)
             self._memory.change(-written)
-            if finish is not None:
-                self._results.append(await finish)
+            if complete:
+                self._results.append(results[-1])
                 self._open.remove(builder)
 
     async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:

@@ -12,9 +12,11 @@ from tessloom.dataset.layout import cannot_write, partial_path, put_in_place
 from tessloom.dataset.schema import HEALPIX, element_paths
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tessloom.dataset.receipt import Receipt
+    from tessloom.errors import DatasetError
 
 # Larger groups are refused by the Hub's viewer and cost readers memory (facts: ecosystem).
 MOST_ROWS = 512
@@ -34,7 +36,9 @@ class ParquetWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self._path = path
         self._partial = partial_path(path)
-        try:
+        self._writer: pq.ParquetWriter | None = None
+        self._failure: DatasetError | None = None
+        with self._failing_for_good():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = pq.ParquetWriter(
                 self._partial,
@@ -46,8 +50,6 @@ class ParquetWriter:
                 # Only what readers prune by; for the light curves they cost time and are no use.
                 write_statistics=[HEALPIX, "ra", "dec", "tic_id", "gaia_dr3_id", "tess_mag"],
             )
-        except OSError as error:
-            raise cannot_write(path, error) from error
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Write a batch as one row group.
@@ -55,24 +57,32 @@ class ParquetWriter:
         Raises
         ------
         DatasetError
-            The disk does not take it.
+            The disk does not take it. Then the file is given up: each further call raises too.
         """
-        try:
-            self._writer.write_batch(batch, row_group_size=len(batch))
-        except OSError as error:
-            raise cannot_write(self._path, error) from error
+        with self._failing_for_good() as writer:
+            writer.write_batch(batch, row_group_size=len(batch))
 
     def close(self, receipt: Receipt) -> None:
         """Finish the file and give it its name."""
-        try:
-            self._writer.add_key_value_metadata(receipt.to_metadata())
-            self._writer.close()
+        with self._failing_for_good() as writer:
+            writer.add_key_value_metadata(receipt.to_metadata())
+            writer.close()
             put_in_place(self._partial, self._path)
-        except OSError as error:
-            raise cannot_write(self._path, error) from error
 
     def abandon(self) -> None:
         """Leave nothing behind."""
-        with contextlib.suppress(OSError):  # the disk is full: what there is goes below
-            self._writer.close()
+        if self._writer is not None:
+            with contextlib.suppress(OSError):  # the disk is full: what there is goes below
+                self._writer.close()
         self._partial.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _failing_for_good(self) -> Iterator[pq.ParquetWriter]:
+        if self._failure is not None:
+            raise self._failure
+        try:
+            yield self._writer
+        except OSError as error:
+            self._failure = cannot_write(self._path, error)
+            self.abandon()
+            raise self._failure from error

@@ -13,6 +13,7 @@ import pyarrow as pa
 from tessloom.dataset.schema import ARROW_TYPES, arrow_schema
 from tessloom.errors import FitsError, WrongTargetError
 from tessloom.fits import HeaderValue
+from tessloom.pipelines import SIMULATED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
     from tessloom.fits import LightCurve
     from tessloom.pipelines import Column, Keyword, Pipeline
-
-# TESS's own card for "file is based on simulated data".
-_SIMULATED = (0, "SIMDATA")
 
 Scalar = int | float | bool | str | None
 _Converter = Callable[[HeaderValue], Scalar]
@@ -64,7 +62,7 @@ class RowFormat:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.schema = arrow_schema(pipeline)
-        self.wanted: list[tuple[int, str]] = [_SIMULATED]
+        self.wanted: list[tuple[int, str]] = [(0, SIMULATED)]
         self._pipeline = pipeline
         self._sources: dict[tuple[str, ...], _Sources] = {}
         self._readers = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from tessloom.dataset.layout import listing_path, partition_path, sectors
+from tessloom.dataset.layout import listing_path, partition_path, partitions, sectors
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.receipt import Failure, read_receipt
 from tessloom.errors import RequestError
@@ -101,6 +101,16 @@ def read_status(root: Path) -> list[SectorStatus]:
     if not statuses:
         raise RequestError(f"there is no tessloom dataset in {root}")
     return statuses
+
+
+def holds_synthetic(root: Path) -> bool | None:
+    """Return whether a dataset's light curves are synthetic; None if it has none yet."""
+    for pipeline in PIPELINES.values():
+        for _, _, path in partitions(root, pipeline):
+            receipt = read_receipt(path)
+            if receipt.written:
+                return receipt.synthetic
+    return None
 
 
 def sector_status(root: Path, pipeline: Pipeline, sector: int) -> SectorStatus:

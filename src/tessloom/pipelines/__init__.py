@@ -1,12 +1,22 @@
 """The three pipelines, each declared in one file."""
 
 from tessloom.errors import RequestError
-from tessloom.pipelines._spec import Column, Keyword, Pipeline
+from tessloom.pipelines._spec import SIMULATED, Column, Keyword, Pipeline
 from tessloom.pipelines.qlp import QLP
 from tessloom.pipelines.spoc import SPOC
 from tessloom.pipelines.tglc import TGLC
 
-__all__ = ["PIPELINES", "QLP", "SPOC", "TGLC", "Column", "Keyword", "Pipeline", "get_pipeline"]
+__all__ = [
+    "PIPELINES",
+    "QLP",
+    "SIMULATED",
+    "SPOC",
+    "TGLC",
+    "Column",
+    "Keyword",
+    "Pipeline",
+    "get_pipeline",
+]
 
 PIPELINES: dict[str, Pipeline] = {pipeline.name: pipeline for pipeline in (QLP, TGLC, SPOC)}
 

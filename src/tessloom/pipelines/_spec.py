@@ -171,6 +171,8 @@ class Pipeline:
         return self.script.rpartition("/")[0] + "/"
 
 
+# The mission's own card for "file is based on simulated data". TESS-SPOC always writes it.
+SIMULATED = "SIMDATA"
 # Scalars that all three pipelines write under the same keywords.
 POSITION = (
     Keyword("ra", "float64", "Right ascension, ICRS", fits=("RA_OBJ",), unit="deg"),
