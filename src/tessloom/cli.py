@@ -107,22 +107,26 @@ def build(
     """Build sectors into a dataset, or go on where an earlier build stopped."""
     from tessloom.building.run import build as run_build  # noqa: PLC0415
 
-    report = run_build(
-        [str(name) for name in pipelines],
-        sector=sector,
-        out=out,
-        archive=archive,
-        tiny=tiny,
-        limit=limit,
-        sample=sample,
-        targets=targets,
-        workers=workers,
-        keep_fits=keep_fits,
-        dry_run=dry_run,
-        retry_failed=retry_failed,
-        refresh=refresh,
-        progress=_progress(),
-    )
+    try:
+        report = run_build(
+            [str(name) for name in pipelines],
+            sector=sector,
+            out=out,
+            archive=archive,
+            tiny=tiny,
+            limit=limit,
+            sample=sample,
+            targets=targets,
+            workers=workers,
+            keep_fits=keep_fits,
+            dry_run=dry_run,
+            retry_failed=retry_failed,
+            refresh=refresh,
+            progress=_progress(),
+        )
+    except KeyboardInterrupt:
+        typer.echo("\nInterrupted: the same command continues where it stopped.", err=True)
+        raise typer.Exit(INTERRUPTED) from None
     typer.echo(str(report))
     if dry_run:
         return
@@ -194,9 +198,6 @@ def main() -> None:
         _fail(error, WRONG_CALL)
     except TessloomError as error:
         _fail(error, STOPPED)
-    except KeyboardInterrupt:
-        typer.echo("\nInterrupted: the same command continues where it stopped.", err=True)
-        raise SystemExit(INTERRUPTED) from None
 
 
 def _fail(error: TessloomError, exit_status: int) -> None:

@@ -9,6 +9,7 @@ EXAMPLES_KEPT = 5
 # What each finding means, as the report says it.
 MEANINGS = {
     "unmatched-line": "lines of the script name no light curve of this pipeline",
+    "unfinished": "script does not end with a line feed: it may have been cut off",
     "other-sector": "lines of the script are of another sector and were passed over",
     "outside-path": "lines of the script point outside their directory; "
     "the file was sought at its proper place",

@@ -177,6 +177,8 @@ class ScriptReader:
 
     def close(self) -> FileNames:
         """Read what stands after the last line feed; return every light curve once."""
+        if self._rest.strip() and not self.full:
+            self._findings.add("unfinished", self._rest)
         self._read([self._rest])
         self._rest = ""
         return self._collector.names(self._findings)[0]

@@ -74,7 +74,7 @@ class Selection:
 def read_target_ids(path: Path) -> tuple[int, ...]:
     """Read a file of ids: the first word of each line; ``#`` starts a comment.
 
-    A header line and further columns separated by commas or blanks are allowed.
+    A header before the first id, and further columns separated by commas or blanks, are allowed.
 
     Raises
     ------
@@ -86,14 +86,17 @@ def read_target_ids(path: Path) -> tuple[int, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise RequestError(f"can't read the ids in {path}: {error}") from None
     identifiers: set[int] = set()
+    headers = 0
     for number, line in enumerate(lines, start=1):
         words = line.partition("#")[0].replace(",", " ").split()
         if not words:
             continue
         if words[0].isdecimal() and int(words[0]) < 2**63:
             identifiers.add(int(words[0]))
-        elif identifiers or number > 1:
+        elif identifiers or headers:
             raise RequestError(f"{path}, line {number}: {words[0]!r} is not an id")
+        else:
+            headers += 1
     if not identifiers:
         raise RequestError(f"{path} holds no ids: one to a line is expected")
     return tuple(sorted(identifiers))

@@ -1,0 +1,60 @@
+"""What several test modules share: archives, a dataset to read, and the comparison with FITS."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import tessloom
+from support import NAMES, shared_ids
+from tessloom.archive import Retry
+from tessloom.demo import DemoServer
+
+REALDATA = Path(
+    os.environ.get("TESSLOOM_REALDATA", Path(__file__).parents[1] / ".." / "shared" / "realdata")
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep readers off the network and out of the user's caches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("huggingface")))
+        patch.setenv("COLUMNS", "200")  # so that help and errors are not wrapped
+        patch.delenv("TESSLOOM_ARCHIVE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[DemoServer]:
+    """Return the demo archive over HTTP, without faults."""
+    with DemoServer() as running:
+        yield running
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests be repeated as often as ever, but without the long waits between."""
+    monkeypatch.setattr(Retry, "seconds", lambda _retry, _attempt: 0.01)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a dataset of all pipelines and eras, with stars that are in two sectors."""
+    out = tmp_path_factory.mktemp("dataset") / "built"
+    for name in NAMES:
+        tessloom.build(name, sector=[23, 24], out=out, archive="demo", limit=25)
+        tessloom.build(name, sector=[23, 24], out=out, archive="demo", targets=shared_ids(name))
+    for name in ("qlp", "spoc"):
+        tessloom.build(name, sector=56, out=out, archive="demo", limit=4)
+    return out
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """Return the folder of real files; skip where there is none."""
+    if not REALDATA.is_dir():
+        pytest.skip(f"needs real files in {REALDATA}; see $TESSLOOM_REALDATA")
+    return REALDATA
