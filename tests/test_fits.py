@@ -1,0 +1,199 @@
+"""The decoder reads what astropy reads, recognises layouts, and refuses everything else."""
+
+import io
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from astropy.io import fits as astropy_fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tessloom.demo.products import PRODUCTS, light_curves
+from tessloom.demo.sectors import SECTORS
+from tessloom.errors import FitsError, NotFitsError, TruncatedFitsError
+from tessloom.fits import Decoder, check_size, primary_values
+
+TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "K": ">i8", "B": "u1"}
+Cards = dict[str, Any]
+
+
+def make_file(
+    table: npt.NDArray[Any], cards: Cards, *, cube: bool = False, images: int = 0
+) -> bytes:
+    """Return a file as astropy writes it: cards in both headers, images before and after."""
+    primary = astropy_fits.PrimaryHDU(np.zeros((3, 5, 5), "f4") if cube else None)
+    hdus = astropy_fits.HDUList([primary, astropy_fits.BinTableHDU(table, name="LIGHTCURVE")])
+    hdus += [astropy_fits.ImageHDU(np.arange(121, dtype="i4")) for _ in range(images)]
+    for hdu in hdus[:2]:
+        for keyword, value in cards.items():
+            hdu.header[keyword] = value
+    sink = io.BytesIO()
+    hdus.writeto(sink)
+    return sink.getvalue()
+
+
+def demo_file(name: str = "tglc", sector: int = 23, number: int = 0) -> bytes:
+    target = list(light_curves(name, sector).values())[number]
+    return PRODUCTS[name].file(SECTORS[sector], target)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> npt.NDArray[Any]:
+    columns = draw(st.lists(st.sampled_from(sorted(TYPES)), min_size=1, max_size=6))
+    dtype = np.dtype([(f"COL{index}", TYPES[code]) for index, code in enumerate(columns)])
+    return draw(hnp.arrays(dtype, st.integers(0, 80)))
+
+
+VALUES = st.one_of(
+    st.integers(-(2**62), 2**62),
+    st.floats(allow_nan=False, allow_infinity=False, width=32),
+    st.booleans(),
+    # astropy takes a slash behind a doubled quote for a comment, so they are not drawn together.
+    st.text(st.sampled_from("ABz 09'=$"), max_size=40).map(str.rstrip),
+    st.text(st.sampled_from("ABz 09/=$"), max_size=40).map(str.rstrip),
+    st.none(),
+)
+CARDS = st.dictionaries(st.from_regex(r"[A-Z][A-Z0-9]{2,6}X", fullmatch=True), VALUES, max_size=12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(table=tables(), cards=CARDS, cube=st.booleans(), images=st.integers(0, 2))
+def test_records_and_header_values_are_those_that_astropy_reads(
+    table: npt.NDArray[Any], cards: Cards, cube: bool, images: int
+) -> None:
+    body = make_file(table, cards, cube=cube, images=images)
+    wanted = [(hdu, keyword) for keyword in cards for hdu in (0, 1)] + [(0, "ABSENT")]
+    decoder = Decoder(wanted)
+    for _ in range(2):  # parsed, then recognised
+        curve = decoder.decode(body)
+        with astropy_fits.open(io.BytesIO(body)) as hdus:
+            assert curve.records.tobytes() == hdus[1].data.tobytes()
+            for (hdu, keyword), value in zip(wanted, curve.values, strict=True):
+                expected = hdus[hdu].header.get(keyword)
+                if isinstance(expected, astropy_fits.card.Undefined):
+                    expected = None
+                assert value == expected
+                assert type(value) is type(expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(tables(), CARDS), min_size=2, max_size=5))
+def test_a_layout_is_never_taken_for_another(files: list[tuple[npt.NDArray[Any], Cards]]) -> None:
+    keywords = sorted({keyword for _, cards in files for keyword in cards})
+    wanted = [(1, keyword) for keyword in keywords]
+    shared = Decoder(wanted)
+    for table, cards in files:
+        body = make_file(table, cards)
+        curve, alone = shared.decode(body), Decoder(wanted).decode(body)
+        assert curve.records.dtype == alone.records.dtype
+        assert curve.records.tobytes() == alone.records.tobytes()
+        assert curve.values == alone.values
+
+
+@pytest.mark.parametrize("text", ["'it''s'", "1.5D3", "1E5", " ", "/ comment only", "T", "'A / B'"])
+def test_card_values_in_every_notation_are_those_that_astropy_reads(text: str) -> None:
+    body = make_file(np.zeros(1, ">f4"[1:]).view([("A", ">f4")]), {"CARDX": "placeholder"})
+    at = body.index(b"CARDX   =") + 10
+    body = body[:at] + text.ljust(70).encode() + body[at + 70 :]
+    expected = astropy_fits.getheader(io.BytesIO(body), 0)["CARDX"]
+    if isinstance(expected, astropy_fits.card.Undefined):
+        expected = None
+    assert primary_values(body, ["CARDX"]) == (expected,)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_a_file_that_was_cut_off_is_never_decoded(data: st.DataObject) -> None:
+    body = demo_file("spoc")
+    size = data.draw(st.integers(0, len(body) - 1))
+    with pytest.raises((TruncatedFitsError, NotFitsError)):
+        Decoder([(0, "TICID")]).decode(body[:size])
+
+
+def test_a_file_that_was_cut_off_is_not_decoded_by_a_layout_that_is_known_either() -> None:
+    body = demo_file()
+    decoder = Decoder([])
+    decoder.decode(body)
+    for size in range(len(body) - 1, 0, -701):
+        with pytest.raises((TruncatedFitsError, NotFitsError)):
+            decoder.decode(body[:size])
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_a_damaged_file_raises_nothing_but_our_own_error(data: st.DataObject) -> None:
+    body = bytearray(demo_file("qlp"))
+    for _ in range(data.draw(st.integers(1, 4))):
+        body[data.draw(st.integers(0, 9000))] = data.draw(st.integers(0, 255))
+    try:
+        curve = Decoder([(0, "TICID"), (1, "TIMEDEL")]).decode(bytes(body))
+    except FitsError:
+        return
+    assert curve.records.nbytes <= len(body)
+
+
+def test_what_follows_the_last_hdu_is_refused() -> None:
+    with pytest.raises(FitsError, match="bytes follow the last HDU"):
+        Decoder([]).decode(demo_file() + b"\0" * 2880)
+
+
+def test_a_web_page_is_not_a_fits_file() -> None:
+    with pytest.raises(NotFitsError, match="<html>"):
+        Decoder([]).decode(b"<html><body>Not found</body></html>")
+
+
+def test_a_scaled_column_is_refused_because_its_values_would_be_wrong() -> None:
+    column = astropy_fits.Column("FLUX", "I", array=np.arange(3, dtype=np.uint16), bzero=32768)
+    sink = io.BytesIO()
+    hdus = [astropy_fits.PrimaryHDU(), astropy_fits.BinTableHDU.from_columns([column])]
+    astropy_fits.HDUList(hdus).writeto(sink)
+    with pytest.raises(FitsError, match="scaled"):
+        Decoder([]).decode(sink.getvalue())
+
+
+def test_a_column_of_an_unknown_format_is_named() -> None:
+    column = astropy_fits.Column("TRACE", "PJ()", array=np.array([[1], [2, 3]], object))
+    sink = io.BytesIO()
+    hdus = [astropy_fits.PrimaryHDU(), astropy_fits.BinTableHDU.from_columns([column])]
+    astropy_fits.HDUList(hdus).writeto(sink)
+    with pytest.raises(FitsError, match=r"TRACE.*unknown format"):
+        Decoder([]).decode(sink.getvalue())
+
+
+def test_an_image_in_place_of_the_table_is_refused() -> None:
+    sink = io.BytesIO()
+    hdus = [astropy_fits.PrimaryHDU(), astropy_fits.ImageHDU(np.zeros(3))]
+    astropy_fits.HDUList(hdus).writeto(sink)
+    with pytest.raises(FitsError, match="not a binary table"):
+        Decoder([]).decode(sink.getvalue())
+
+
+def test_files_with_other_numbers_of_rows_share_a_layout() -> None:
+    decoder = Decoder([(1, "TELAPS")])
+    records = [decoder.decode(demo_file("qlp", 23, number)).records for number in range(0, 40, 10)]
+    assert len({id(record.dtype) for record in records}) == 1
+    assert len(decoder._layouts) == 1
+
+
+def test_a_large_cube_is_not_kept_in_memory_by_the_records() -> None:
+    table = np.zeros(4, [("A", ">f4")])
+    curve = Decoder([]).decode(make_file(table, {}, cube=True))
+    assert curve.records.base is None
+
+
+def test_the_primary_header_is_read_from_a_file_s_first_blocks() -> None:
+    body = demo_file("spoc")
+    assert primary_values(body[:8640], ["TICID", "NOTHERE"]) == (
+        astropy_fits.getheader(io.BytesIO(body))["TICID"],
+        None,
+    )
+    with pytest.raises(TruncatedFitsError):
+        primary_values(body[:2000], ["TICID"])
+
+
+def test_the_size_that_the_headers_imply_is_the_size_of_whole_files() -> None:
+    for name in ("qlp", "spoc", "tglc"):
+        check_size(demo_file(name))
