@@ -75,9 +75,11 @@ class TargetListReader:
         if not lines.strip() or self.full:
             return
         try:
-            table = self._parse(lines)
+            table, skipped = self._parse(lines)
         except pa.ArrowInvalid:
-            table = self._parse(self._readable(lines))
+            table, skipped = self._parse(self._readable(lines))
+        for row in skipped:
+            self._findings.add("bad-row", row)
         self._tables.append(table)
         if self._wanted is not None:
             self._wanted.difference_update(table["id"].to_pylist())
@@ -97,26 +99,31 @@ class TargetListReader:
             f"{names.index(name)}:{name}": ours for name, ours in sought.items() if name in names
         }
 
-    def _parse(self, lines: bytes) -> pa.Table:
+    def _parse(self, lines: bytes) -> tuple[pa.Table, list[str]]:
+        """Return the rows, and those that have more or fewer cells than the header."""
+        skipped: list[str] = []
+
+        def skip(row: csv.InvalidRow) -> str:
+            skipped.append(str(row.text))
+            return "skip"
+
         table = csv.read_csv(
             io.BytesIO(lines),
             read_options=csv.ReadOptions(column_names=self._header),
-            parse_options=csv.ParseOptions(invalid_row_handler=self._skip),
+            parse_options=csv.ParseOptions(invalid_row_handler=skip),
             convert_options=csv.ConvertOptions(
                 include_columns=list(self._columns),
                 column_types={name: _COLUMNS[ours] for name, ours in self._columns.items()},
                 null_values=["", "nan", "NaN", "NAN", "null", "None"],
             ),
         ).rename_columns(list(self._columns.values()))
-        for name, kind in _COLUMNS.items():
-            if name not in table.column_names:
-                table = table.append_column(name, pa.nulls(len(table), kind))
+        if "tic_id" not in table.column_names:
+            own = self._pipeline.id_name == "tic_id"
+            table = table.append_column(
+                "tic_id", table["id"] if own else pa.nulls(len(table), pa.int64())
+            )
         table = table.select(list(_COLUMNS))
-        return table.filter(table["id"].is_valid())
-
-    def _skip(self, row: csv.InvalidRow) -> str:
-        self._findings.add("bad-row", str(row.text))
-        return "skip"
+        return table.filter(table["id"].is_valid()), skipped
 
     def _readable(self, lines: bytes) -> bytes:
         """Return the lines whose numbers are numbers, blanks around them removed; count others."""
