@@ -48,7 +48,7 @@ def make_partitions(pipeline: Pipeline, sector: int, listing: pa.Table) -> list[
     order = np.lexsort([placed[name].to_numpy() for name in ("ccd", "camera", "id")] + [healpix])
     targets = placed.take(pa.array(order)).combine_chunks()
     pixels, starts = np.unique(coarser(healpix[order], pipeline.healpix_order), return_index=True)
-    stops = np.append(starts[1:], len(targets))
+    stops = np.append(starts, len(targets))[1:]
     return [
         Partition(
             pipeline,
@@ -103,8 +103,8 @@ def merge_listings(old: pa.Table, new: pa.Table) -> pa.Table:
     for key in keys:
         changes |= np.diff(key[order]) != 0
     starts = np.concatenate(([0], np.flatnonzero(changes) + 1))[: len(both)]
-    first = order[starts]
-    last = order[np.append(starts[1:], len(both))[: len(starts)] - 1]
+    stops = np.append(starts, len(both))[1:]
+    first, last = order[starts], order[stops - 1]
     by_appearance = np.argsort(first)
     return _with_positions(both, first[by_appearance], last[by_appearance])
 
