@@ -133,6 +133,14 @@ def test_a_sector_of_which_nothing_could_be_had_keeps_its_receipts(tmp_path: Pat
     assert len(read_table(tmp_path, "qlp")) == 0
 
 
+def test_a_sector_of_which_no_target_can_be_placed_is_a_record_of_failures(tmp_path: Path) -> None:
+    with DemoServer(Faults(nan=1, missing=1)) as lost:
+        report = build(tmp_path, lost, limit=3)
+    assert report.sectors[0].reasons() == {"missing": 3}
+    assert "Nothing was left" not in str(report)
+    assert tessloom.read_status(tmp_path) == report.sectors
+
+
 def test_a_sector_of_which_nothing_could_be_had_does_not_keep_the_others_from_loading(
     server: DemoServer, tmp_path: Path
 ) -> None:

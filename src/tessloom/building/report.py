@@ -58,7 +58,7 @@ class Report:
         if self.dry_run:
             return "\n".join(_planned(sector) for sector in self.sectors)
         lines = list(describe(self.sectors))
-        if not self.built and not self.kept:
+        if not self.built and not self.kept and any(s.partitions for s in self.sectors):
             lines.append("Nothing was left to do.")
         if self.kept:
             lines.append(
