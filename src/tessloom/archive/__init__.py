@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from yarl import URL
+
 from tessloom.archive import event_loop
 from tessloom.archive._protocol import Archive, ArchiveAddress
 from tessloom.archive.client import Retry
@@ -50,6 +52,12 @@ def find_archive(text: str) -> ArchiveAddress:
         return MIRRORS[text]
     if text.startswith(("http://", "https://")):
         address = text.rstrip("/") + "/"
+        try:
+            named = bool(URL(address).host)
+        except ValueError as error:
+            raise RequestError(f"the address {text!r} is none: {error}") from None
+        if not named:
+            raise RequestError(f"the address {text!r} names no host")
         return Mirror(name=address, files=address, lists=address)
     folder = Path(text)
     if folder.is_dir():

@@ -94,6 +94,8 @@ def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
                         "build that sector anew, or into another directory"
                     )
                 identifiers = file.read(list(pipeline.indexes))
+        except DatasetError:
+            raise
         except (OSError, pa.ArrowInvalid) as error:
             raise damaged(path, error) from error
         if receipt.written:
