@@ -87,17 +87,16 @@ def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
     for pixel, sector, path in partitions(root, pipeline):
         try:
             with pq.ParquetFile(path) as file:
-                receipt = parse_receipt(file.metadata.metadata or {}, path)
-                if not file.schema_arrow.equals(schema):
-                    raise DatasetError(
-                        f"{path} was written with other columns than this tessloom writes: "
-                        "build that sector anew, or into another directory"
-                    )
+                footer, written_schema = file.metadata.metadata or {}, file.schema_arrow
                 identifiers = file.read(list(pipeline.indexes))
-        except DatasetError:
-            raise
         except (OSError, pa.ArrowInvalid) as error:
             raise damaged(path, error) from error
+        receipt = parse_receipt(footer, path)
+        if not written_schema.equals(schema):
+            raise DatasetError(
+                f"{path} was written with other columns than this tessloom writes: "
+                "build that sector anew, or into another directory"
+            )
         if receipt.written:
             contents.sectors.add(sector)
         contents.pixels.add(pixel)
