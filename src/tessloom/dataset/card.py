@@ -82,7 +82,8 @@ def _text(summaries: Sequence[Summary]) -> str:
     ]
     name, split = summaries[0].pipeline.name, f"s{summaries[0].sectors[0]:04d}"
     parts.append(_OPENING.format(name=name, split=split))
-    for pipeline in (summary.pipeline for summary in summaries):
+    for summary in summaries:
+        pipeline = summary.pipeline
         parts += [
             f"### {pipeline.title}",
             "",
