@@ -66,9 +66,12 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
 
 def partition_files(out: Path) -> dict[str, Path]:
     """Return a dataset's light-curve files by their path below it."""
+    places = ("*/catalog/dataset/Norder=*/Dir=*/Npix=*/s*.parquet", "*/healpix=*/*.hdf5")
     return {
         path.relative_to(out).as_posix(): path
-        for path in sorted(out.glob("*/catalog/dataset/Norder=*/Dir=*/Npix=*/s*.parquet"))
+        for place in places
+        for path in sorted(out.glob(place))
+        if not path.name.startswith(".")
     }
 
 

@@ -277,11 +277,13 @@ def full_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[
     subprocess.run([UNMOUNT, str(out)], check=True)
 
 
+@pytest.mark.parametrize("file_format", ["parquet", "hdf5"])
 def test_a_full_disk_is_a_clear_error_and_the_build_goes_on_when_there_is_room(
-    full_disk: tuple[Path, list[str]], server: DemoServer, tmp_path: Path
+    full_disk: tuple[Path, list[str]], server: DemoServer, tmp_path: Path, file_format: str
 ) -> None:
     out, start = full_disk
     command = ["build", "qlp", "--sector", "23", "--limit", "60", "--archive", server.address]
+    command += ["--format", file_format]
     stopped = subprocess.run(
         [*start, *COMMAND, *command, "--out", str(out)],
         capture_output=True,
@@ -299,7 +301,8 @@ def test_a_full_disk_is_a_clear_error_and_the_build_goes_on_when_there_is_room(
         subprocess.run([MOUNT, "-o", "remount,size=50m", str(out)], check=True)
     assert run(*command, "--out", out).returncode == 0
     assert {name: stamps(out)[name] for name in before} == before
-    build(tmp_path / "at_once", server, limit=60)
+    build(tmp_path / "at_once", server, limit=60, format=file_format)
+    assert contents(out)
     assert contents(out) == contents(tmp_path / "at_once")
 
 

@@ -2,9 +2,12 @@
 
 import itertools
 import random
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import h5py
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -14,9 +17,11 @@ from tessloom.archive.targets import target_table
 from tessloom.building import partition as partition_module
 from tessloom.building.partition import PartitionBuilder, Result
 from tessloom.building.plan import Partition, make_partitions
-from tessloom.dataset.layout import partition_path
-from tessloom.dataset.receipt import Failure, read_receipt
+from tessloom.dataset._protocol import DatasetFormat
+from tessloom.dataset.hats import PARQUET
+from tessloom.dataset.receipt import Failure
 from tessloom.dataset.rows import Row, RowFormat
+from tessloom.dataset.standard import StandardFormat
 from tessloom.demo.products import PRODUCTS
 from tessloom.demo.sectors import SECTORS
 from tessloom.demo.sky import Target, stars
@@ -26,10 +31,11 @@ from tessloom.healpix import coarser, healpix_29
 from tessloom.pipelines import QLP
 
 COUNT = 12
-FORMAT = RowFormat(QLP)
 
 
-def make_partition(ra: np.ndarray, dec: np.ndarray) -> Partition:
+def make_partition(
+    dataset_format: DatasetFormat, ra: np.ndarray, dec: np.ndarray, sector: int = 23
+) -> Partition:
     """Return the one partition of stars 1, 2, … at positions of the target list."""
     count = len(ra)
     table = target_table(
@@ -44,200 +50,363 @@ def make_partition(ra: np.ndarray, dec: np.ndarray) -> Partition:
         },
         count,
     )
-    (partition,) = make_partitions(QLP, 23, table)
+    (partition,) = make_partitions(dataset_format.declare(QLP), sector, table)
     return partition
 
 
-def make_row(identifier: int, ra: float, dec: float) -> Row:
-    """Return the row of a file whose header has this position."""
+def make_file(identifier: int, ra: float, dec: float, sector: int = 23) -> bytes:
+    """Return a file whose header has this position."""
     star = stars()[identifier]._replace(tic_id=identifier, ra=ra, dec=dec)
-    body = PRODUCTS["qlp"].file(SECTORS[23], Target(star, 1, 1, 9.0, 9.0))
-    return FORMAT.row(Decoder(FORMAT.wanted).decode(body), 23, identifier, 0, 0)
-
-
-@pytest.fixture(scope="module")
-def partition() -> Partition:
-    # Around the centre of a pixel, which is 1.8 degrees wide at order 5.
-    centre = healpix_to_lonlat(np.array([2000]), QLP.healpix_order)
-    offsets = np.random.default_rng(5).uniform(-0.3, 0.3, (2, COUNT))
-    ra, dec = (value.deg + offset for value, offset in zip(centre, offsets, strict=True))
-    return make_partition(ra, dec)
-
-
-@pytest.fixture(scope="module")
-def outcomes(partition: Partition) -> list[Row | Failure]:
-    """One outcome a target in the order of the partition: rows, and two failures."""
-    made: list[Row | Failure] = []
-    for target in partition.targets.to_pylist():
-        if target["id"] in (4, 9):
-            made.append(failure(target["id"]))
-        else:
-            made.append(make_row(target["id"], target["ra"], target["dec"]))
-    return made
+    return PRODUCTS["qlp"].file(SECTORS[sector], Target(star, 1, 1, 9.0, 9.0))
 
 
 def failure(identifier: int) -> Failure:
     return Failure(id=identifier, camera=0, ccd=0, path="p", reason="missing", detail="d")
 
 
-def write(
-    partition: Partition, outcomes: list[Row | Failure], root: Path, order: list[int] | None = None
-) -> Result:
-    builder = PartitionBuilder(partition, FORMAT, root)
-    for slot in order or range(len(outcomes)):
-        for group in builder.put(slot, outcomes[slot]):
-            builder.write(group)
-    assert builder.complete
-    return builder.finish()
+class PartitionContract:
+    """What every format's partitions do."""
 
+    dataset_format: DatasetFormat
 
-def path_of(partition: Partition, root: Path) -> Path:
-    return partition_path(root, QLP, partition.pixel, 23)
+    def read(self, path: Path) -> dict[str, Any]:
+        """Read a file's light curves by name with the format's own library."""
+        raise NotImplementedError
 
+    @pytest.fixture
+    def partition(self) -> Partition:
+        # Around the centre of a pixel, which is 1.8 degrees wide at order 5.
+        centre = healpix_to_lonlat(np.array([2000]), 5)
+        offsets = np.random.default_rng(5).uniform(-0.3, 0.3, (2, COUNT))
+        ra, dec = (value.deg + offset for value, offset in zip(centre, offsets, strict=True))
+        return make_partition(self.dataset_format, ra, dec)
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_order_of_answers_does_not_change_the_bytes(
-    partition: Partition,
-    outcomes: list[Row | Failure],
-    tmp_path: Path,
-    seed: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(partition_module, "MOST_ROWS", 3)
-    order = list(range(COUNT))
-    random.Random(seed).shuffle(order)  # noqa: S311
-    write(partition, outcomes, tmp_path / "in_order")
-    write(partition, outcomes, tmp_path / "shuffled", order)
-    one, other = (path_of(partition, tmp_path / name) for name in ("in_order", "shuffled"))
-    assert one.read_bytes() == other.read_bytes()
+    @pytest.fixture
+    def row_format(self, partition: Partition) -> RowFormat:
+        return self.dataset_format.row_format(partition.pipeline)
 
+    @pytest.fixture
+    def outcomes(self, partition: Partition, row_format: RowFormat) -> list[Row | Failure]:
+        """One outcome a target in the order of the partition: rows, and two failures."""
+        return [
+            failure(target["id"])
+            if target["id"] in (4, 9)
+            else self.make_row(row_format, target["id"], target["ra"], target["dec"])
+            for target in partition.targets.to_pylist()
+        ]
 
-def test_row_groups_hold_no_more_than_their_number_of_light_curves(
-    partition: Partition,
-    outcomes: list[Row | Failure],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
-    write(partition, outcomes, tmp_path)
-    metadata = pq.read_metadata(path_of(partition, tmp_path))
-    groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-    assert groups == [4, 4, 2]
+    @staticmethod
+    def make_row(row_format: RowFormat, identifier: int, ra: float, dec: float) -> Row:
+        body = make_file(identifier, ra, dec)
+        return row_format.row(Decoder(row_format.wanted).decode(body), 23, identifier, 0, 0)
 
+    def builder(self, partition: Partition, root: Path) -> PartitionBuilder:
+        row_format = self.dataset_format.row_format(partition.pipeline)
+        return PartitionBuilder(partition, row_format, self.dataset_format, root)
 
-def test_row_groups_hold_no_more_than_their_number_of_bytes(
-    partition: Partition,
-    outcomes: list[Row | Failure],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(partition_module, "MOST_BYTES", 250_000)
-    write(partition, outcomes, tmp_path)
-    with pq.ParquetFile(path_of(partition, tmp_path)) as file:
-        groups = [file.read_row_group(i) for i in range(file.num_row_groups)]
-    assert len(groups) > 2
-    assert all(group.nbytes < 260_000 for group in groups)
+    def write(
+        self,
+        partition: Partition,
+        outcomes: list[Row | Failure],
+        root: Path,
+        order: list[int] | None = None,
+    ) -> Result:
+        builder = self.builder(partition, root)
+        for slot in order or range(len(outcomes)):
+            for group in builder.put(slot, outcomes[slot]):
+                builder.write(group)
+        assert builder.complete
+        return builder.finish()
 
-
-def test_the_receipt_says_what_was_asked_for_and_what_failed(
-    partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
-) -> None:
-    result = write(partition, outcomes, tmp_path)
-    receipt = read_receipt(path_of(partition, tmp_path))
-    assert receipt == result.receipt
-    assert (receipt.asked, receipt.written, receipt.synthetic) == (COUNT, COUNT - 2, True)
-    assert sorted(failure.id for failure in receipt.failures) == [4, 9]
-    assert receipt.digest == partition.digest
-
-
-@pytest.mark.parametrize("most_rows", [3, 512])
-def test_rows_stay_sorted_where_header_and_list_disagree_and_the_receipt_counts_it(
-    partition: Partition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_rows: int
-) -> None:
-    monkeypatch.setattr(partition_module, "MOST_ROWS", most_rows)
-    listed = partition.targets.to_pylist()
-    # Two neighbours have changed places, and one star lies beyond the pixel by its header.
-    swapped = [dict(target) for target in listed]
-    for name in ("ra", "dec"):
-        swapped[1][name], swapped[9][name] = listed[9][name], listed[1][name]
-    swapped[5]["dec"] += 5
-    rows: list[Row | Failure] = [make_row(t["id"], t["ra"], t["dec"]) for t in swapped]
-    receipt = write(partition, rows, tmp_path).receipt
-    with pq.ParquetFile(path_of(partition, tmp_path)) as file:
-        table = file.read()
-    healpix = table["_healpix_29"].to_numpy()
-    assert (np.diff(healpix) >= 0).all()
-    assert set(coarser(healpix, QLP.healpix_order)) == {partition.pixel}
-    by_id = {row["tic_id"]: row for row in table.drop_columns(["lightcurve"]).to_pylist()}
-    for target in swapped:
-        assert (by_id[target["id"]]["ra"], by_id[target["id"]]["dec"]) == (
-            target["ra"],
-            target["dec"],
+    def path_of(self, partition: Partition, root: Path) -> Path:
+        return self.dataset_format.partition_path(
+            root, partition.pipeline, partition.pixel, partition.sector
         )
-    assert receipt.moved == (1 if most_rows == 512 else 3)
-    headers = healpix_29(table["ra"].to_numpy(), table["dec"].to_numpy())
-    assert (headers != healpix).sum() == receipt.moved
 
+    @pytest.mark.parametrize("seed", range(6))
+    def test_the_order_of_answers_does_not_change_the_bytes(
+        self,
+        partition: Partition,
+        outcomes: list[Row | Failure],
+        tmp_path: Path,
+        seed: int,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_ROWS", 3)
+        order = list(range(COUNT))
+        random.Random(seed).shuffle(order)  # noqa: S311
+        self.write(partition, outcomes, tmp_path / "in_order")
+        self.write(partition, outcomes, tmp_path / "shuffled", order)
+        one, other = (self.path_of(partition, tmp_path / name) for name in ("in_order", "shuffled"))
+        assert one.read_bytes() == other.read_bytes()
 
-def test_a_header_without_a_position_takes_the_list_s(partition: Partition, tmp_path: Path) -> None:
-    names = [keyword.name for keyword in QLP.keywords]
-    rows: list[Row | Failure] = []
-    for target in partition.targets.to_pylist():
-        row = make_row(target["id"], target["ra"], target["dec"])
-        scalars = dict(zip(names, row.scalars, strict=True)) | {"ra": None, "dec": None}
-        rows.append(replace(row, scalars=tuple(scalars.values())))
-    receipt = write(partition, rows, tmp_path).receipt
-    with pq.ParquetFile(path_of(partition, tmp_path)) as file:
-        table = file.read()
-    assert table["ra"].null_count == 0
-    assert receipt.moved == COUNT
+    def test_the_receipt_says_what_was_asked_for_and_what_failed(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        result = self.write(partition, outcomes, tmp_path)
+        receipt = self.dataset_format.read_receipt(self.path_of(partition, tmp_path))
+        assert receipt == result.receipt
+        assert (receipt.asked, receipt.written, receipt.synthetic) == (COUNT, COUNT - 2, True)
+        assert sorted(failure.id for failure in receipt.failures) == [4, 9]
+        assert receipt.digest == partition.digest
 
+    def test_a_header_without_a_position_takes_the_list_s(
+        self, partition: Partition, row_format: RowFormat, tmp_path: Path
+    ) -> None:
+        names = [keyword.name for keyword in QLP.keywords]
+        rows: list[Row | Failure] = []
+        for target in partition.targets.to_pylist():
+            row = self.make_row(row_format, target["id"], target["ra"], target["dec"])
+            scalars = dict(zip(names, row.scalars, strict=True)) | {"ra": None, "dec": None}
+            rows.append(replace(row, scalars=tuple(scalars.values())))
+        receipt = self.write(partition, rows, tmp_path).receipt
+        written = self.read(self.path_of(partition, tmp_path))
+        assert list(written["ra"]) == partition.targets["ra"].to_pylist()
+        assert receipt.moved == COUNT
 
-def test_a_partition_of_failures_is_a_file_without_row_groups_but_with_a_receipt(
-    partition: Partition, tmp_path: Path
-) -> None:
-    write(partition, [failure(number) for number in range(COUNT)], tmp_path)
-    path = path_of(partition, tmp_path)
-    assert pq.read_metadata(path).num_row_groups == 0
-    assert len(read_receipt(path).failures) == COUNT
-    assert pq.read_schema(path).equals(FORMAT.schema)
+    def test_a_partition_of_failures_is_a_file_with_a_receipt(
+        self, partition: Partition, tmp_path: Path
+    ) -> None:
+        failures: list[Row | Failure] = [failure(number) for number in range(COUNT)]
+        self.write(partition, failures, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        assert list(self.dataset_format.read_receipt(path).failures) == failures
+        assert not self.dataset_format.object_ids(path)
 
+    def test_a_receipt_may_be_longer_than_an_attribute_of_hdf5_was_once(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        long = [replace(o, detail="x" * 100_000) if isinstance(o, Failure) else o for o in outcomes]
+        result = self.write(partition, long, tmp_path)
+        assert self.dataset_format.read_receipt(self.path_of(partition, tmp_path)) == result.receipt
 
-def test_a_file_is_not_replaced_by_one_that_lacks_its_light_curves(
-    partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
-) -> None:
-    write(partition, outcomes, tmp_path)
-    path = path_of(partition, tmp_path)
-    before = path.read_bytes()
-    poorer = [failure(1), *outcomes[1:]]
-    assert isinstance(outcomes[0], Row)
-    assert write(partition, poorer, tmp_path).lost == 1
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
+    def test_every_light_curve_is_written_in_full(
+        self,
+        partition: Partition,
+        outcomes: list[Row | Failure],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
+        # Of different lengths, the longest neither in the first row group nor in the last.
+        cut = [
+            replace(o, records=o.records[: 300 - 20 * abs(n - 6)]) if isinstance(o, Row) else o
+            for n, o in enumerate(outcomes)
+        ]
+        self.write(partition, cut, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        written = self.read(path)
+        by_id = dict(zip(written["object_id"], written["time"], strict=True))
+        expected = {o.object_id: o.records["TIME"].tolist() for o in cut if isinstance(o, Row)}
+        assert set(by_id) == set(expected)
+        for identifier, times in expected.items():
+            np.testing.assert_array_equal(by_id[identifier], times)
+        assert self.dataset_format.object_ids(path) == Counter(list(expected))
 
+    @pytest.mark.parametrize("body", [b"", b"some other file", b"PAR1" * 9, b"\x89HDF\r\n\x1a\n"])
+    def test_a_file_of_somebody_else_is_an_error_that_names_it(
+        self, body: bytes, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "file"
+        path.write_bytes(body)
+        with pytest.raises(DatasetError, match=rf"{path} is damaged or was not written by tess"):
+            self.dataset_format.read_receipt(path)
 
-def test_nothing_stands_under_the_final_name_before_the_file_is_whole(
-    partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
-) -> None:
-    builder = PartitionBuilder(partition, FORMAT, tmp_path)
-    path = path_of(partition, tmp_path)
-    for group in itertools.chain.from_iterable(
-        builder.put(slot, outcome) for slot, outcome in enumerate(outcomes)
-    ):
-        builder.write(group)
-    assert not path.exists()
-    assert all(found.name.startswith(".") for found in path.parent.iterdir())
-    builder.finish()
-    assert list(path.parent.iterdir()) == [path]
+    def test_a_file_is_not_replaced_by_one_that_lacks_its_light_curves(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        self.write(partition, outcomes, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        before = path.read_bytes()
+        poorer = [failure(1), *outcomes[1:]]
+        assert isinstance(outcomes[0], Row)
+        assert self.write(partition, poorer, tmp_path).lost == 1
+        assert path.read_bytes() == before
+        assert list(path.parent.iterdir()) == [path]
 
-
-def test_a_file_of_which_a_row_group_was_not_written_is_never_put_in_place(
-    partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
-) -> None:
-    builder = PartitionBuilder(partition, FORMAT, tmp_path)
-    for slot, outcome in enumerate(outcomes):
-        builder.put(slot, outcome)
-    with pytest.raises(DatasetError, match="not every row group"):
+    def test_nothing_stands_under_the_final_name_before_the_file_is_whole(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        builder = self.builder(partition, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        for group in itertools.chain.from_iterable(
+            builder.put(slot, outcome) for slot, outcome in enumerate(outcomes)
+        ):
+            builder.write(group)
+        assert not path.exists()
+        assert all(found.name.startswith(".") for found in path.parent.iterdir())
         builder.finish()
-    assert not path_of(partition, tmp_path).exists()
-    assert not list(tmp_path.rglob("*.partial"))
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_a_file_of_which_a_row_group_was_not_written_is_never_put_in_place(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        builder = self.builder(partition, tmp_path)
+        for slot, outcome in enumerate(outcomes):
+            builder.put(slot, outcome)
+        with pytest.raises(DatasetError, match="not every row group"):
+            builder.finish()
+        assert not self.path_of(partition, tmp_path).exists()
+        assert not list(tmp_path.rglob("*.partial"))
+
+
+class TestParquetPartition(PartitionContract):
+    dataset_format = PARQUET
+
+    def read(self, path: Path) -> dict[str, Any]:
+        with pq.ParquetFile(path) as file:
+            table = file.read()
+        columns: dict[str, Any] = table.drop_columns(["lightcurve"]).to_pydict()
+        return columns | {"time": [curve["time"].as_py() for curve in table["lightcurve"]]}
+
+    def test_row_groups_hold_no_more_than_their_number_of_light_curves(
+        self,
+        partition: Partition,
+        outcomes: list[Row | Failure],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
+        self.write(partition, outcomes, tmp_path)
+        metadata = pq.read_metadata(self.path_of(partition, tmp_path))
+        groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        assert groups == [4, 4, 2]
+
+    def test_row_groups_hold_no_more_than_their_number_of_bytes(
+        self,
+        partition: Partition,
+        outcomes: list[Row | Failure],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_BYTES", 250_000)
+        self.write(partition, outcomes, tmp_path)
+        with pq.ParquetFile(self.path_of(partition, tmp_path)) as file:
+            groups = [file.read_row_group(i) for i in range(file.num_row_groups)]
+        assert len(groups) > 2
+        assert all(group.nbytes < 260_000 for group in groups)
+
+    @pytest.mark.parametrize("most_rows", [3, 512])
+    def test_rows_stay_sorted_where_header_and_list_disagree_and_the_receipt_counts_it(
+        self,
+        partition: Partition,
+        row_format: RowFormat,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        most_rows: int,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_ROWS", most_rows)
+        listed = partition.targets.to_pylist()
+        # Two neighbours have changed places, and one star lies beyond the pixel by its header.
+        swapped = [dict(target) for target in listed]
+        for name in ("ra", "dec"):
+            swapped[1][name], swapped[9][name] = listed[9][name], listed[1][name]
+        swapped[5]["dec"] += 5
+        rows: list[Row | Failure] = [
+            self.make_row(row_format, t["id"], t["ra"], t["dec"]) for t in swapped
+        ]
+        receipt = self.write(partition, rows, tmp_path).receipt
+        with pq.ParquetFile(self.path_of(partition, tmp_path)) as file:
+            table = file.read()
+        healpix = table["_healpix_29"].to_numpy()
+        assert (np.diff(healpix) >= 0).all()
+        assert set(coarser(healpix, QLP.healpix_order)) == {partition.pixel}
+        by_id = {row["tic_id"]: row for row in table.drop_columns(["lightcurve"]).to_pylist()}
+        for target in swapped:
+            assert (by_id[target["id"]]["ra"], by_id[target["id"]]["dec"]) == (
+                target["ra"],
+                target["dec"],
+            )
+        assert receipt.moved == (1 if most_rows == 512 else 3)
+        headers = healpix_29(table["ra"].to_numpy(), table["dec"].to_numpy())
+        assert (headers != healpix).sum() == receipt.moved
+
+    def test_a_partition_of_failures_has_a_schema_and_no_row_groups(
+        self, partition: Partition, row_format: RowFormat, tmp_path: Path
+    ) -> None:
+        self.write(partition, [failure(number) for number in range(COUNT)], tmp_path)
+        path = self.path_of(partition, tmp_path)
+        assert pq.read_metadata(path).num_row_groups == 0
+        assert pq.read_schema(path).equals(row_format.schema)
+
+
+class TestHdf5Partition(PartitionContract):
+    dataset_format = StandardFormat()
+
+    def read(self, path: Path) -> dict[str, Any]:
+        with h5py.File(path) as file:
+            columns = {name: dataset[:] for name, dataset in file.items() if dataset.ndim == 1}
+            rows = zip(file["time"], file["length"], strict=True)
+            return columns | {
+                "object_id": list(file["object_id"].asstr()),
+                "time": [time[:length].tolist() for time, length in rows],
+            }
+
+    def test_rows_are_padded_with_zeros_to_the_longest(
+        self,
+        partition: Partition,
+        outcomes: list[Row | Failure],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
+        cut = [
+            replace(o, records=o.records[: 300 - 20 * abs(n - 6)]) if isinstance(o, Row) else o
+            for n, o in enumerate(outcomes)
+        ]
+        self.write(partition, cut, tmp_path)
+        with h5py.File(self.path_of(partition, tmp_path)) as file:
+            lengths = file["length"][:]
+            longest = max(len(o.records) for o in cut if isinstance(o, Row))
+            padding = np.arange(longest) >= lengths[:, None]
+            assert padding.sum() > 100
+            for name, dataset in file.items():
+                if dataset.ndim == 2:
+                    assert dataset.shape == (COUNT - 2, longest), name
+                    assert (dataset[:][padding] == 0).all(), name
+
+    def test_a_partition_of_failures_has_no_arrays(
+        self, partition: Partition, tmp_path: Path
+    ) -> None:
+        self.write(partition, [failure(number) for number in range(COUNT)], tmp_path)
+        with h5py.File(self.path_of(partition, tmp_path)) as file:
+            assert not list(file)
+
+    def test_an_array_that_the_first_rows_lack_is_missing_in_them(
+        self, partition: Partition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # From sector 56 on files have SYS_RM_FLUX, and those that lack it come in first.
+        monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
+        row_format = self.dataset_format.row_format(partition.pipeline)
+        decoder = Decoder(row_format.wanted)
+        rows: list[Row | Failure] = []
+        for number, target in enumerate(partition.targets.to_pylist()):
+            sector = 23 if number < 4 or number >= 8 else 56
+            body = make_file(target["id"], target["ra"], target["dec"], sector)
+            rows.append(row_format.row(decoder.decode(body), sector, target["id"], 0, 0))
+        self.write(partition, rows, tmp_path)
+        with h5py.File(self.path_of(partition, tmp_path)) as file:
+            known = np.isfinite(file["sys_rm_flux"][:]).sum(axis=1)
+            lengths = file["length"][:]
+            padding = file["time"].shape[1] - lengths
+            kinds = [file["object_id"].asstr()[row] for row in range(COUNT)]
+        late = {rows[n].object_id for n in range(4, 8)}  # type: ignore[union-attr]
+        for identifier, count, pad, length in zip(kinds, known, padding, lengths, strict=True):
+            if identifier in late:
+                assert count > 0.8 * length
+            else:
+                assert count == pad
+
+    def test_a_second_sector_of_a_pixel_gets_a_file_of_its_own(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        self.write(partition, outcomes, tmp_path)
+        first = self.path_of(partition, tmp_path)
+        before = first.read_bytes()
+        later = replace(partition, sector=56)
+        self.write(later, [failure(number) for number in range(COUNT)], tmp_path)
+        second = self.path_of(later, tmp_path)
+        assert first.name == "001-of-001.hdf5"
+        assert second == first.with_name("s0056-001-of-001.hdf5")
+        assert first.read_bytes() == before
+        assert self.path_of(partition, tmp_path) == first

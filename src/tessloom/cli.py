@@ -24,13 +24,18 @@ STOPPED = 3
 INTERRUPTED = 130
 
 _FAILURES_SHOWN = 20
-_OPENING = """
+_OPENING = {
+    "parquet": """
 Open it in Python:
     import pyarrow.parquet as pq
-    stars = pq.read_table("{directory}/catalog/dataset")
+    stars = pq.read_table("{out}/{name}/catalog/dataset")
     time, flux = (stars["lightcurve"][0][name].values.to_numpy() for name in ("time", "flux"))
-or in LSDB: lsdb.open_catalog("{directory}")
-or with Hugging Face datasets: load_dataset("{out}", "{name}", split="{split}")"""
+or in LSDB: lsdb.open_catalog("{out}/{name}")
+or with Hugging Face datasets: load_dataset("{out}", "{name}", split="s{sector:04d}")""",
+    "hdf5": """
+Open it with Hugging Face datasets: load_dataset("{out}", "{name}", split="train")
+or each file with h5py: {out}/{capitals}/healpix=.../001-of-001.hdf5""",
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,6 +55,13 @@ class PipelineName(StrEnum):
     qlp = "qlp"
     tglc = "tglc"
     spoc = "spoc"
+
+
+class FormatName(StrEnum):
+    """The formats, as arguments."""
+
+    parquet = "parquet"
+    hdf5 = "hdf5"
 
 
 def _show_version(wanted: bool) -> None:
@@ -90,6 +102,14 @@ def build(
     targets: Annotated[
         Path | None, typer.Option(help="A file of TIC ids (TGLC: or Gaia DR3 ids), one a line.")
     ] = None,
+    file_format: Annotated[
+        FormatName,
+        typer.Option("--format", help="hdf5: the Multimodal Universe's standard format."),
+    ] = FormatName.parquet,
+    features: Annotated[
+        str | None,
+        typer.Option(help="Arrays of the HDF5 files: names with commas between, default, or all."),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that fetch and write.")] = 1,
     keep_fits: Annotated[
         Path | None, typer.Option(help="Also keep the FITS files here, as in the archive.")
@@ -117,6 +137,8 @@ def build(
             limit=limit,
             sample=sample,
             targets=targets,
+            format=str(file_format),
+            features=features,
             workers=workers,
             keep_fits=keep_fits,
             dry_run=dry_run,
@@ -132,8 +154,9 @@ def build(
         return
     first = next((sector for sector in report.sectors if sector.written), None)
     if first:
-        directory, split = f"{out}/{first.pipeline}", f"s{first.sector:04d}"
-        typer.echo(_OPENING.format(out=out, directory=directory, name=first.pipeline, split=split))
+        name = first.pipeline
+        opening = _OPENING[file_format]
+        typer.echo(opening.format(out=out, name=name, capitals=name.upper(), sector=first.sector))
     if not report.complete:
         raise typer.Exit(INCOMPLETE)
 

@@ -7,11 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from tessloom._version import SOFTWARE
-from tessloom.dataset.layout import partition_path
-from tessloom.dataset.parquet import MOST_BYTES, MOST_ROWS, ParquetWriter
 from tessloom.dataset.receipt import Failure, Receipt
 from tessloom.errors import DatasetError
 from tessloom.healpix import healpix_29, is_position, pixel_range
@@ -20,7 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tessloom.building.plan import Partition
+    from tessloom.dataset._protocol import DatasetFormat, Writer
     from tessloom.dataset.rows import Row, RowFormat
+
+# Most that is written at a time. Larger Parquet row groups are refused by the Hub's viewer, and
+# cost readers memory (facts: ecosystem).
+MOST_ROWS = 512
+MOST_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,27 @@ class PartitionBuilder:
 
     A row group takes the next outcomes in the order of the targets, so its rows do not depend
     on the order of arrival, and a build that is repeated writes the same bytes.
+
+    Parameters
+    ----------
+    row_format
+        What `dataset_format` says for the partition's pipeline; shared by all its partitions.
     """
 
-    def __init__(self, partition: Partition, row_format: RowFormat, root: Path) -> None:
+    def __init__(
+        self,
+        partition: Partition,
+        row_format: RowFormat,
+        dataset_format: DatasetFormat,
+        root: Path,
+    ) -> None:
         self.partition = partition
         self._format = row_format
-        self._path = partition_path(root, partition.pipeline, partition.pixel, partition.sector)
-        self._writer: ParquetWriter | None = None
+        self._dataset_format = dataset_format
+        self._path = dataset_format.partition_path(
+            root, partition.pipeline, partition.pixel, partition.sector
+        )
+        self._writer: Writer | None = None
         self._listed = {
             name: partition.targets[name].to_numpy() for name in ("ra", "dec", "healpix_29")
         }
@@ -163,13 +180,12 @@ class PartitionBuilder:
         group.stop = stop
         return group
 
-    def _open(self) -> ParquetWriter:
+    def _open(self) -> Writer:
         if self._writer is None:
-            self._writer = ParquetWriter(self._path, self._format.schema)
+            self._writer = self._dataset_format.writer(self._path, self.partition.pipeline)
         return self._writer
 
     def _earlier(self) -> Counter[str]:
         if not self._path.exists():
             return Counter()
-        with pq.ParquetFile(self._path) as file:
-            return Counter(file.read(["object_id"])["object_id"].to_pylist())
+        return self._dataset_format.object_ids(self._path)

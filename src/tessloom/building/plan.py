@@ -31,7 +31,7 @@ class Partition:
     targets
         Rows of the listing, sorted by order-29 pixel, id, camera and CCD.
     digest
-        Equal for equal targets; the receipt keeps it.
+        Equal for equal requests; the receipt keeps it.
     """
 
     pipeline: Pipeline
@@ -41,8 +41,16 @@ class Partition:
     digest: str
 
 
-def make_partitions(pipeline: Pipeline, sector: int, listing: pa.Table) -> list[Partition]:
-    """Divide the targets that have a position into partitions, sorted by pixel."""
+def make_partitions(
+    pipeline: Pipeline, sector: int, listing: pa.Table, key: str = ""
+) -> list[Partition]:
+    """Divide the targets that have a position into partitions, sorted by pixel.
+
+    Parameters
+    ----------
+    key
+        What the files' contents depend on beside the targets (`DatasetFormat.request_key`).
+    """
     placed = listing.filter(pc.is_null(listing["reason"]))
     healpix = placed["healpix_29"].to_numpy()
     order = np.lexsort([placed[name].to_numpy() for name in ("ccd", "camera", "id")] + [healpix])
@@ -55,7 +63,7 @@ def make_partitions(pipeline: Pipeline, sector: int, listing: pa.Table) -> list[
             sector,
             pixel,
             targets.slice(start, stop - start),
-            _digest(targets.slice(start, stop - start)),
+            _digest(targets.slice(start, stop - start), key),
         )
         for pixel, start, stop in zip(pixels.tolist(), starts.tolist(), stops.tolist(), strict=True)
     ]
@@ -130,8 +138,8 @@ def _without_answered(old: pa.Table, new: pa.Table) -> pa.Table:
     return old.filter(pc.invert(pc.and_(pc.is_valid(old["reason"]), answered)))
 
 
-def _digest(targets: pa.Table) -> str:
-    digest = hashlib.sha256()
+def _digest(targets: pa.Table, key: str) -> str:
+    digest = hashlib.sha256(key.encode())
     for name in ("id", "camera", "ccd", "healpix_29"):
         digest.update(targets[name].to_numpy().tobytes())
     digest.update("\n".join(targets["version"].to_pylist()).encode())

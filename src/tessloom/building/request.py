@@ -9,26 +9,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tessloom.archive import TINY, Selection, read_target_ids
+from tessloom.dataset.formats import choose_format
 from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES, Pipeline, get_pipeline
 
 if TYPE_CHECKING:
     from tessloom.building.progress import Progress
+    from tessloom.dataset._protocol import DatasetFormat
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One call of `tessloom.build`; its arguments are described there."""
+    """One call of `tessloom.build`; its arguments are described there.
+
+    Attributes
+    ----------
+    pipelines
+        As `dataset_format` declares them.
+    """
 
     root: Path
+    dataset_format: DatasetFormat
     pipelines: list[Pipeline]
     sectors: list[int]
     selection: Selection
     workers: int
-    keep_fits: Path | None
-    retry_failed: bool
-    refresh: bool
     progress: Progress
+    keep_fits: Path | None = None
+    retry_failed: bool = False
+    refresh: bool = False
 
 
 def parse_pipelines(names: str | Iterable[str]) -> list[Pipeline]:
@@ -68,6 +77,16 @@ def parse_selection(
     if identifiers == ():
         raise RequestError("targets names no ids")
     return Selection(limit=TINY if tiny else limit, sample=sample, targets=identifiers)
+
+
+def parse_format(name: str, features: str | Iterable[str] | None) -> DatasetFormat:
+    """Return the format of the files, with the features that they shall hold."""
+    if isinstance(features, str):
+        features = [part.strip() for part in features.split(",") if part.strip()]
+    given = None if features is None else tuple(features)
+    if given == ():
+        raise RequestError("features names none; leave it out for the usual ones")
+    return choose_format(name, given)
 
 
 def parse_workers(number: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,21 +9,15 @@ from typing import TYPE_CHECKING
 
 import filelock
 
-from tessloom.archive import (
-    ArchiveAddress,
-    Mirror,
-    Retry,
-    event_loop,
-    find_archive,
-    is_synthetic,
-    read_listing,
-)
+from tessloom.archive import event_loop, is_synthetic, read_listing
+from tessloom.building.opening import open_archive
 from tessloom.building.plan import make_partitions, may_pass, merge_listings, still_to_do
 from tessloom.building.pool import run_workers
 from tessloom.building.progress import Progress
 from tessloom.building.report import Report
 from tessloom.building.request import (
     Request,
+    parse_format,
     parse_pipelines,
     parse_sectors,
     parse_selection,
@@ -32,29 +25,24 @@ from tessloom.building.request import (
 )
 from tessloom.building.worker import Job
 from tessloom.dataset.card import check_card
-from tessloom.dataset.catalogue import publish
-from tessloom.dataset.layout import (
-    LOCK,
-    cannot_write,
-    listing_path,
-    partition_path,
-    remove_partial_files,
-)
+from tessloom.dataset.formats import check_format
+from tessloom.dataset.layout import LOCK, cannot_write, remove_partial_files
 from tessloom.dataset.listing_file import ListingFile, read_listing_file, write_listing_file
-from tessloom.dataset.receipt import Receipt, read_receipt
 from tessloom.dataset.status import SectorStatus, holds_synthetic, sector_status, unplaced
 from tessloom.errors import DatasetError, DatasetLockedError, TessloomError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import os
+    from collections.abc import Callable, Iterable, Iterator
 
-    from tessloom.archive import Listing
+    from tessloom.archive import ArchiveAddress, Listing, Selection
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
+    from tessloom.dataset.receipt import Receipt
     from tessloom.pipelines import Pipeline
 
-DEMO = "demo"
-ARCHIVE_VARIABLE = "TESSLOOM_ARCHIVE"
+    # How the targets of a sector are had.
+    _ReadListing = Callable[[Pipeline, int], Listing]
 
 
 def build(
@@ -67,6 +55,8 @@ def build(
     limit: int | None = None,
     sample: int | None = None,
     targets: str | os.PathLike[str] | Iterable[int] | None = None,
+    format: str = "parquet",  # noqa: A002 - the word that users know
+    features: str | Iterable[str] | None = None,
     workers: int = 1,
     keep_fits: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
@@ -98,6 +88,13 @@ def build(
         Only so many targets, spread over the whole sector by a hash of the id.
     targets
         Only these TIC ids (for TGLC also Gaia DR3 ids), or a file with one a line.
+    format
+        ``"parquet"`` (HATS) or ``"hdf5"``, the Multimodal Universe's standard format. A directory
+        holds one of them.
+    features
+        Names of the arrays that HDF5 files hold: of those that the Multimodal Universe has, of
+        columns and header values of the pipelines, ``"default"`` or ``"all"``. As a list, or in
+        one string with commas.
     workers
         Processes that fetch and write. One keeps up with a few thousand files a second, which is
         more than MAST gives.
@@ -127,9 +124,11 @@ def build(
     DatasetError
         The directory can't be built into; `DatasetLockedError` if another build is at it.
     """
+    dataset_format = parse_format(format, features)
     request = Request(
         root=Path(out),
-        pipelines=parse_pipelines(pipelines),
+        dataset_format=dataset_format,
+        pipelines=[dataset_format.declare(pipeline) for pipeline in parse_pipelines(pipelines)],
         sectors=parse_sectors(sector),
         selection=parse_selection(tiny=tiny, limit=limit, sample=sample, targets=targets),
         workers=parse_workers(workers),
@@ -138,11 +137,29 @@ def build(
         refresh=refresh,
         progress=progress or Progress(),
     )
-    with _open_archive(archive or os.environ.get(ARCHIVE_VARIABLE) or "mast") as address:
+    with open_archive(archive) as address:
+
+        def read(pipeline: Pipeline, sector: int) -> Listing:
+            return _read_listing(request.selection, address, pipeline, sector)
+
+        check_format(request.root, dataset_format)
         if dry_run:
-            return _plan_only(request, address)
+            return _plan_only(request, address, read)
         with _locked(request.root):
-            return _build(request, address)
+            return _build(request, address, read)
+
+
+def build_targets(request: Request, address: ArchiveAddress, listing: Listing) -> Report:
+    """Build light curves of which a listing says which they are.
+
+    Raises
+    ------
+    DatasetError
+        As in `build`.
+    """
+    check_format(request.root, request.dataset_format)
+    with _locked(request.root):
+        return _build(request, address, lambda _pipeline, _sector: listing)
 
 
 @dataclass(frozen=True)
@@ -154,35 +171,42 @@ class _Plan:
     to_do: list[Partition]
 
 
-def _build(request: Request, address: ArchiveAddress) -> Report:
+def _build(request: Request, address: ArchiveAddress, read: _ReadListing) -> Report:
+    dataset_format = request.dataset_format
     check_card(request.root)
     statuses: list[SectorStatus] = []
     results: list[Result] = []
     try:
         for pipeline in request.pipelines:
-            remove_partial_files(request.root / pipeline.name)
+            remove_partial_files(dataset_format.directory(request.root, pipeline))
             for sector in request.sectors:
-                results += _build_sector(request, address, pipeline, sector)
-                statuses.append(sector_status(request.root, pipeline, sector))
+                results += _build_sector(request, address, read, pipeline, sector)
+                statuses.append(sector_status(dataset_format, request.root, pipeline, sector))
     except TessloomError:
         # What is finished is a dataset: it opens, whatever stopped the build.
         with suppress(DatasetError):
-            publish(request.root)
+            dataset_format.publish(request.root)
         raise
-    publish(request.root)
+    dataset_format.publish(request.root)
     kept = sum(result.lost > 0 for result in results)
     return Report(out=request.root, sectors=statuses, built=len(results) - kept, kept=kept)
 
 
 def _build_sector(
-    request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
+    request: Request,
+    address: ArchiveAddress,
+    read: _ReadListing,
+    pipeline: Pipeline,
+    sector: int,
 ) -> list[Result]:
-    plan = _plan(request, address, pipeline, sector)
+    plan = _plan(request, address, read, pipeline, sector)
     if plan.to_do:
-        _check_kind(request.root, address, plan.to_do[0])
-    write_listing_file(listing_path(request.root, pipeline, sector), plan.listing)
+        _check_kind(request, address, plan.to_do[0])
+    listing_path = request.dataset_format.listing_path(request.root, pipeline, sector)
+    write_listing_file(listing_path, plan.listing)
     job = Job(
         root=request.root,
+        dataset_format=request.dataset_format,
         archive=address,
         connections=max(1, address.connections // request.workers),
         keep_fits=request.keep_fits,
@@ -195,9 +219,9 @@ def _build_sector(
         request.progress.finish()
 
 
-def _check_kind(root: Path, address: ArchiveAddress, partition: Partition) -> None:
+def _check_kind(request: Request, address: ArchiveAddress, partition: Partition) -> None:
     """Check that real and synthetic light curves don't come to lie in one dataset."""
-    there = holds_synthetic(root)
+    there = holds_synthetic(request.dataset_format, request.root)
     if there is None:
         return
 
@@ -210,22 +234,29 @@ def _check_kind(root: Path, address: ArchiveAddress, partition: Partition) -> No
     if event_loop.run(ask()) not in (None, there):
         kind, other = ("synthetic", "real") if there else ("real", "synthetic")
         raise DatasetError(
-            f"{root} holds {kind} light curves and {address.name} has {other} ones: they must not "
-            "be mixed. Choose another directory"
+            f"{request.root} holds {kind} light curves and {address.name} has {other} ones: they "
+            "must not be mixed. Choose another directory"
         )
 
 
-def _plan(request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int) -> _Plan:
-    path = listing_path(request.root, pipeline, sector)
+def _plan(
+    request: Request,
+    address: ArchiveAddress,
+    read: _ReadListing,
+    pipeline: Pipeline,
+    sector: int,
+) -> _Plan:
+    path = request.dataset_format.listing_path(request.root, pipeline, sector)
     old = read_listing_file(path) if path.exists() else None
     key = request.selection.key()
     if old is not None and _answers(old, request, address):
         listing = old
     else:
         request.progress.listing(pipeline, sector)
-        listing = _merged(old, _read_listing(request, address, pipeline, sector), address, key)
-    partitions = make_partitions(pipeline, sector, listing.targets)
-    receipts = _receipts(request.root, pipeline, sector, partitions)
+        listing = _merged(old, read(pipeline, sector), address, key)
+    contents = request.dataset_format.request_key(pipeline)
+    partitions = make_partitions(pipeline, sector, listing.targets, contents)
+    receipts = _receipts(request, partitions)
     to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
     return _Plan(listing, partitions, to_do)
 
@@ -241,11 +272,11 @@ def _answers(old: ListingFile, request: Request, address: ArchiveAddress) -> boo
 
 
 def _read_listing(
-    request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
+    selection: Selection, address: ArchiveAddress, pipeline: Pipeline, sector: int
 ) -> Listing:
     async def read() -> Listing:
         async with address.open(address.connections) as archive:
-            return await read_listing(archive, pipeline, sector, request.selection)
+            return await read_listing(archive, pipeline, sector, selection)
 
     return event_loop.run(read())
 
@@ -268,21 +299,24 @@ def _merged(
     )
 
 
-def _receipts(
-    root: Path, pipeline: Pipeline, sector: int, partitions: list[Partition]
-) -> dict[int, Receipt]:
+def _receipts(request: Request, partitions: list[Partition]) -> dict[int, Receipt]:
+    dataset_format = request.dataset_format
     paths = {
-        partition.pixel: partition_path(root, pipeline, partition.pixel, sector)
+        partition.pixel: dataset_format.partition_path(
+            request.root, partition.pipeline, partition.pixel, partition.sector
+        )
         for partition in partitions
     }
-    return {pixel: read_receipt(path) for pixel, path in paths.items() if path.exists()}
+    return {
+        pixel: dataset_format.read_receipt(path) for pixel, path in paths.items() if path.exists()
+    }
 
 
-def _plan_only(request: Request, address: ArchiveAddress) -> Report:
+def _plan_only(request: Request, address: ArchiveAddress, read: _ReadListing) -> Report:
     statuses: list[SectorStatus] = []
     for pipeline in request.pipelines:
         for sector in request.sectors:
-            plan = _plan(request, address, pipeline, sector)
+            plan = _plan(request, address, read, pipeline, sector)
             placed = sum(len(partition.targets) for partition in plan.partitions)
             to_fetch = sum(len(partition.targets) for partition in plan.to_do)
             statuses.append(
@@ -300,18 +334,6 @@ def _plan_only(request: Request, address: ArchiveAddress) -> Report:
             )
     built = sum(status.partitions_missing for status in statuses)
     return Report(out=request.root, sectors=statuses, built=built, dry_run=True)
-
-
-@contextmanager
-def _open_archive(name: str) -> Iterator[ArchiveAddress]:
-    if name != DEMO:
-        yield find_archive(name)
-        return
-    # Imported late: the demo archive brings a server along.
-    from tessloom.demo import DemoServer  # noqa: PLC0415
-
-    with DemoServer() as server:
-        yield Mirror(name=DEMO, files=server.address, lists=server.address, retry=Retry(wait=0.05))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from tessloom.archive import event_loop, light_curve_path, slide
 from tessloom.building.partition import PartitionBuilder
 from tessloom.dataset.layout import write_bytes
 from tessloom.dataset.receipt import Failure
-from tessloom.dataset.rows import Row, RowFormat
+from tessloom.dataset.rows import Row
 from tessloom.errors import TargetError
 from tessloom.fits import Decoder
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tessloom.archive import Archive, ArchiveAddress
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
+    from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.rows import RowFormat
 
 # Light curves that wait for their row group to fill or to be written. One row group has 128 MB at
 # most, and a window of 64 requests brings at most as much out of order.
@@ -49,6 +51,7 @@ class Job:
     """
 
     root: Path
+    dataset_format: DatasetFormat
     archive: ArchiveAddress
     connections: int
     keep_fits: Path | None
@@ -113,9 +116,11 @@ class _Worker:
         for partition in partitions:
             name = partition.pipeline.name
             if name not in self._formats:
-                row_format = RowFormat(partition.pipeline)
+                row_format = self._job.dataset_format.row_format(partition.pipeline)
                 self._formats[name] = (row_format, Decoder(row_format.wanted))
-            builder = PartitionBuilder(partition, self._formats[name][0], self._job.root)
+            builder = PartitionBuilder(
+                partition, self._formats[name][0], self._job.dataset_format, self._job.root
+            )
             self._open.append(builder)
             for slot, target in enumerate(partition.targets.to_pylist()):
                 if self._stopped():

@@ -46,24 +46,25 @@ class Summary(NamedTuple):
     synthetic: bool
 
 
-def write_card(root: Path, summaries: Sequence[Summary]) -> None:
-    """Write the card of a dataset."""
-    write_text(root / CARD, _front_matter(summaries) + _text(summaries))
+def write_card(
+    root: Path, summaries: Sequence[Summary], configs: Sequence[str], opening: str
+) -> None:
+    """Write the card of a dataset.
 
-
-def _front_matter(summaries: Sequence[Summary]) -> str:
+    Parameters
+    ----------
+    configs
+        Lines of YAML by which Hugging Face datasets finds the files.
+    opening
+        Section on how to open the dataset, in Markdown.
+    """
     licences = sorted({summary.pipeline.licence for summary in summaries})
     lines = ["---", "license:", *(f"- {licence}" for licence in licences)]
-    lines += ["tags:", "- astronomy", "- light curves", "- TESS", "- HATS", "configs:"]
-    for pipeline, sectors, *_ in summaries:
-        lines += [f"- config_name: {pipeline.name}", "  data_files:"]
-        for sector in sectors:
-            pattern = f"{pipeline.name}/catalog/dataset/Norder=*/Dir=*/Npix=*/s{sector:04d}.parquet"
-            lines += [f"  - split: s{sector:04d}", f'    path: "{pattern}"']
-    return "\n".join([*lines, "---", "", ""])
+    lines += ["tags:", "- astronomy", "- light curves", "- TESS", *configs, "---", "", ""]
+    write_text(root / CARD, "\n".join(lines) + _text(summaries, opening))
 
 
-def _text(summaries: Sequence[Summary]) -> str:
+def _text(summaries: Sequence[Summary], opening: str) -> str:
     names = ", ".join(summary.pipeline.title for summary in summaries)
     parts = [
         _MARK,
@@ -80,8 +81,7 @@ def _text(summaries: Sequence[Summary]) -> str:
         f"| `{pipeline.name}` | {pipeline.title} | {', '.join(map(str, sectors))} | {rows:,} |"
         for pipeline, sectors, rows, _ in summaries
     ]
-    name, split = summaries[0].pipeline.name, f"s{summaries[0].sectors[0]:04d}"
-    parts.append(_OPENING.format(name=name, split=split))
+    parts.append(opening)
     for summary in summaries:
         pipeline = summary.pipeline
         parts += [
@@ -93,28 +93,3 @@ def _text(summaries: Sequence[Summary]) -> str:
             "",
         ]
     return "\n".join(parts)
-
-
-_OPENING = """
-## Opening it
-
-```python
-import pyarrow.parquet as pq
-stars = pq.read_table("{name}/catalog/dataset")          # .to_pandas()
-```
-```python
-import lsdb
-stars = lsdb.open_catalog("{name}")                      # cone_search, id_search, crossmatch
-```
-```python
-from datasets import load_dataset
-stars = load_dataset(".", "{name}", split="{split}")     # one split a sector
-stars = stars.with_format("numpy", dtype=None)           # dtype=None keeps time in double
-```
-
-`lightcurve` holds lists of equal length: `time` is BTJD (BJD - 2457000, TDB) in double, `flux`
-and `flux_err` are what the pipeline recommends, `quality` has its raw bits. Nothing was cleaned,
-padded or left out. Descriptions, units and FITS names are in the Arrow schema's metadata.
-
-## Sources and citations
-"""

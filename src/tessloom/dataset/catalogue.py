@@ -34,11 +34,35 @@ from tessloom.healpix import ORDER
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tessloom.pipelines import Pipeline
 
 HATS_VERSION = "v1.0"
+_OPENING = """
+## Opening it
+
+```python
+import pyarrow.parquet as pq
+stars = pq.read_table("{name}/catalog/dataset")          # .to_pandas()
+```
+```python
+import lsdb
+stars = lsdb.open_catalog("{name}")                      # cone_search, id_search, crossmatch
+```
+```python
+from datasets import load_dataset
+stars = load_dataset(".", "{name}", split="{split}")     # one split a sector
+stars = stars.with_format("numpy", dtype=None)           # dtype=None keeps time in double
+```
+
+`lightcurve` holds lists of equal length: `time` is BTJD (BJD - 2457000, TDB) in double, `flux`
+and `flux_err` are what the pipeline recommends, `quality` has its raw bits. Nothing was cleaned,
+padded or left out. Descriptions, units and FITS names are in the Arrow schema's metadata.
+
+## Sources and citations
+"""
 
 
 def publish(root: Path) -> None:
@@ -59,7 +83,18 @@ def publish(root: Path) -> None:
             summary = Summary(pipeline, sorted(contents.sectors), contents.rows, contents.synthetic)
             summaries.append(summary)
     if summaries:
-        write_card(root, summaries)
+        name, split = summaries[0].pipeline.name, f"s{summaries[0].sectors[0]:04d}"
+        write_card(root, summaries, _configs(summaries), _OPENING.format(name=name, split=split))
+
+
+def _configs(summaries: Sequence[Summary]) -> list[str]:
+    lines = ["- HATS", "configs:"]
+    for pipeline, sectors, *_ in summaries:
+        lines += [f"- config_name: {pipeline.name}", "  data_files:"]
+        for sector in sectors:
+            pattern = f"{pipeline.name}/catalog/dataset/Norder=*/Dir=*/Npix=*/s{sector:04d}.parquet"
+            lines += [f"  - split: s{sector:04d}", f'    path: "{pattern}"']
+    return lines
 
 
 @dataclass

@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from tessloom.dataset.receipt import Receipt
     from tessloom.errors import DatasetError
 
-# Larger groups are refused by the Hub's viewer and cost readers memory (facts: ecosystem).
-MOST_ROWS = 512
-MOST_BYTES = 128 * 2**20
-
 _FLOATS = {pa.float32(), pa.float64()}
 _INTEGERS = {pa.int16(), pa.int32()}
 

@@ -78,12 +78,16 @@ class Receipt:
     layout: int = LAYOUT
 
     def to_metadata(self) -> dict[bytes, bytes]:
-        """Return the receipt as key-value metadata of a file's footer."""
-        return {KEY: json.dumps(asdict(self), sort_keys=True).encode()}
+        """Return the receipt as key-value metadata of a Parquet file's footer."""
+        return {KEY: self.to_json().encode()}
+
+    def to_json(self) -> str:
+        """Return the receipt as it stands in a file."""
+        return json.dumps(asdict(self), sort_keys=True)
 
 
 def read_receipt(path: Path) -> Receipt:
-    """Read the receipt from a partition's footer.
+    """Read the receipt from a Parquet partition's footer.
 
     Raises
     ------
@@ -97,10 +101,16 @@ def read_receipt(path: Path) -> Receipt:
     return parse_receipt(metadata, path)
 
 
-def parse_receipt(metadata: Mapping[bytes, bytes], path: Path) -> Receipt:
-    """Return the receipt in a footer's key-value metadata; `path` is for errors."""
+def parse_receipt(metadata: Mapping[Any, str | bytes], path: Path, key: Any = KEY) -> Receipt:
+    """Return the receipt among a file's metadata; `path` is for errors.
+
+    Raises
+    ------
+    DatasetError
+        There is none, or one of another layout.
+    """
     try:
-        content: dict[str, Any] = json.loads(metadata[KEY])
+        content: dict[str, Any] = json.loads(metadata[key])
         if content["layout"] == LAYOUT:
             failures = tuple(Failure(**failure) for failure in content.pop("failures"))
             return Receipt(failures=failures, **content)

@@ -52,6 +52,11 @@ class Row:
 class RowFormat:
     """How one pipeline's files become rows.
 
+    Parameters
+    ----------
+    columns
+        Names of the light curve's columns that batches shall have. None: all.
+
     Attributes
     ----------
     schema
@@ -60,10 +65,15 @@ class RowFormat:
         Header cards that `fits.Decoder` must read for `row`.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.schema = arrow_schema(pipeline)
+    def __init__(self, pipeline: Pipeline, columns: frozenset[str] | None = None) -> None:
+        self.schema = arrow_schema(pipeline, columns)
         self.wanted: list[tuple[int, str]] = [(0, SIMULATED)]
         self._pipeline = pipeline
+        self._columns = [
+            (index, column)
+            for index, column in enumerate(pipeline.columns)
+            if columns is None or column.name in columns
+        ]
         self._sources: dict[tuple[str, ...], _Sources] = {}
         self._readers = [
             (_converter(keyword), tuple(self._want(keyword.hdu, name) for name in keyword.fits))
@@ -173,14 +183,16 @@ class RowFormat:
         sources = [self._sources_of(row.records) for row in rows]
         light_curve = self.schema.field("lightcurve").type
         lists = []
-        for index, column in enumerate(self._pipeline.columns):
+        for position, (index, column) in enumerate(self._columns):
             if column.repeats:
                 elements = _repeated(column, scalars[column.repeats], lengths)
             else:
                 names = [source.names[index] for source in sources]
                 elements = _gathered(column, rows, names, offsets)
             lists.append(
-                pa.ListArray.from_arrays(list_offsets, elements, type=light_curve.field(index).type)
+                pa.ListArray.from_arrays(
+                    list_offsets, elements, type=light_curve.field(position).type
+                )
             )
         return pa.StructArray.from_arrays(lists, fields=list(light_curve))
 

@@ -26,8 +26,8 @@ ARROW_TYPES = {
 
 
 @cache
-def arrow_schema(pipeline: Pipeline) -> pa.Schema:
-    """Return the schema of a pipeline's dataset.
+def arrow_schema(pipeline: Pipeline, columns: frozenset[str] | None = None) -> pa.Schema:
+    """Return the schema of a pipeline's dataset, with some of the light curve's columns or all.
 
     Metadata of a field: ``description``, ``unit`` where it has one, and ``fits``, the FITS
     columns or header cards that it is read from, the preferred first.
@@ -39,6 +39,7 @@ def arrow_schema(pipeline: Pipeline) -> pa.Schema:
             metadata=_metadata(column, _repeated(pipeline, column) or column.fits),
         )
         for column in pipeline.columns
+        if columns is None or column.name in columns
     ]
     return pa.schema(
         [

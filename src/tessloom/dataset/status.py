@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from tessloom.dataset.layout import listing_path, partition_path, partitions, sectors
+from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_file import read_listing_file
-from tessloom.dataset.receipt import Failure, read_receipt
+from tessloom.dataset.receipt import Failure
 from tessloom.errors import RequestError
 from tessloom.healpix import coarser
 from tessloom.pipelines import PIPELINES
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from tessloom.dataset._protocol import DatasetFormat
     from tessloom.pipelines import Pipeline
 
 
@@ -93,29 +94,38 @@ def read_status(root: Path) -> list[SectorStatus]:
     DatasetError
         A file of it is damaged.
     """
-    statuses = [
-        sector_status(root, pipeline, sector)
-        for pipeline in PIPELINES.values()
-        for sector in sectors(root, pipeline)
-    ]
-    if not statuses:
+    dataset_format = find_format(root)
+    if dataset_format is None:
         raise RequestError(f"there is no tessloom dataset in {root}")
-    return statuses
+    pipelines = [dataset_format.declare(pipeline) for pipeline in PIPELINES.values()]
+    return [
+        sector_status(dataset_format, root, pipeline, sector)
+        for pipeline in pipelines
+        for sector in dataset_format.sectors(root, pipeline)
+    ]
 
 
-def holds_synthetic(root: Path) -> bool | None:
+def holds_synthetic(dataset_format: DatasetFormat, root: Path) -> bool | None:
     """Return whether a dataset's light curves are synthetic; None if it has none yet."""
     for pipeline in PIPELINES.values():
-        for _, _, path in partitions(root, pipeline):
-            receipt = read_receipt(path)
+        for _, _, path in dataset_format.partitions(root, dataset_format.declare(pipeline)):
+            receipt = dataset_format.read_receipt(path)
             if receipt.written:
                 return receipt.synthetic
     return None
 
 
-def sector_status(root: Path, pipeline: Pipeline, sector: int) -> SectorStatus:
-    """Read what a dataset has and lacks of one (pipeline, sector)."""
-    listing = read_listing_file(listing_path(root, pipeline, sector))
+def sector_status(
+    dataset_format: DatasetFormat, root: Path, pipeline: Pipeline, sector: int
+) -> SectorStatus:
+    """Read what a dataset has and lacks of one (pipeline, sector).
+
+    Parameters
+    ----------
+    pipeline
+        As `dataset_format` declares it.
+    """
+    listing = read_listing_file(dataset_format.listing_path(root, pipeline, sector))
     status = SectorStatus(
         pipeline=pipeline.name,
         sector=sector,
@@ -126,11 +136,11 @@ def sector_status(root: Path, pipeline: Pipeline, sector: int) -> SectorStatus:
     )
     for pixel in _pixels(listing.targets, pipeline.healpix_order):
         status.partitions += 1
-        path = partition_path(root, pipeline, pixel, sector)
+        path = dataset_format.partition_path(root, pipeline, pixel, sector)
         if not path.exists():
             status.partitions_missing += 1
             continue
-        receipt = read_receipt(path)
+        receipt = dataset_format.read_receipt(path)
         status.written += receipt.written
         status.failures += receipt.failures
         status.moved += receipt.moved

@@ -1,7 +1,7 @@
 """The three pipelines, each declared in one file."""
 
 from tessloom.errors import RequestError
-from tessloom.pipelines._spec import SIMULATED, Column, Keyword, Pipeline
+from tessloom.pipelines._spec import SIMULATED, Column, Feature, Keyword, Pipeline
 from tessloom.pipelines.qlp import QLP
 from tessloom.pipelines.spoc import SPOC
 from tessloom.pipelines.tglc import TGLC
@@ -13,6 +13,7 @@ __all__ = [
     "SPOC",
     "TGLC",
     "Column",
+    "Feature",
     "Keyword",
     "Pipeline",
     "get_pipeline",

@@ -93,6 +93,29 @@ class Keyword:
             object.__setattr__(self, "fits", (self.name.upper(),))
 
 
+@dataclass(frozen=True)
+class Feature:
+    """One array of the Multimodal Universe's HDF5 files, and what fills it.
+
+    Attributes
+    ----------
+    name
+        Name of the array, as their builder for TESS has it.
+    sources
+        Names of the `Column` or `Keyword` that may fill it, the preferred first.
+    dtype
+        numpy name of the array's type, where it is not the source's.
+    optional
+        Whether files are left without it if no light curve has it.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    _: KW_ONLY
+    dtype: str | None = None
+    optional: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
     """One pipeline's light curves as the archive has them.
@@ -131,6 +154,8 @@ class Pipeline:
         Columns by which the dataset is indexed, the default one first.
     columns, keywords
         What is read from each file. `columns` covers every era.
+    features
+        What the Multimodal Universe's HDF5 files hold unless others are chosen.
     """
 
     name: str
@@ -153,6 +178,7 @@ class Pipeline:
     indexes: tuple[str, ...]
     columns: tuple[Column, ...]
     keywords: tuple[Keyword, ...]
+    features: tuple[Feature, ...]
     fours_divisor: int = 1
 
     def light_curve_path(
@@ -173,6 +199,8 @@ class Pipeline:
 
 # The mission's own card for "file is based on simulated data". TESS-SPOC always writes it.
 SIMULATED = "SIMDATA"
+# The names that the Multimodal Universe's TESS builder uses in all three pipelines.
+SKY = (Feature("RA", ("ra",)), Feature("DEC", ("dec",)), Feature("TIC_ID", ("tic_id",)))
 # Scalars that all three pipelines write under the same keywords.
 POSITION = (
     Keyword("ra", "float64", "Right ascension, ICRS", fits=("RA_OBJ",), unit="deg"),

@@ -12,8 +12,10 @@ from tessloom.pipelines._spec import (
     CADENCE,
     POINTING,
     POSITION,
+    SKY,
     TIC_PARAMETERS,
     Column,
+    Feature,
     Keyword,
     Pipeline,
 )
@@ -85,5 +87,12 @@ SPOC = Pipeline(
         Keyword(
             "flfrcsap", "float32", "Share of the target's flux that lies in the aperture", hdu=1
         ),
+    ),
+    features=(
+        Feature("time", ("time",)),
+        Feature("flux", ("flux",)),
+        Feature("flux_err", ("flux_err",)),
+        Feature("quality", ("quality",)),
+        *SKY,
     ),
 )

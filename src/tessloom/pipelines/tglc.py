@@ -13,8 +13,10 @@ import re
 from tessloom.pipelines._spec import (
     POINTING,
     POSITION,
+    SKY,
     TESS_MAGNITUDE,
     Column,
+    Feature,
     Keyword,
     Pipeline,
 )
@@ -167,5 +169,18 @@ TGLC = Pipeline(
         ),
         Keyword("cut_x", "int16", "Cut-out of the CCD, column"),
         Keyword("cut_y", "int16", "Cut-out of the CCD, row"),
+    ),
+    features=(
+        Feature("time", ("time",)),
+        Feature("psf_flux", ("psf_flux",)),
+        Feature("aper_flux", ("aperture_flux",)),
+        # As the file has it: bit 15 is the sign.
+        Feature("tess_flags", ("quality",), dtype="int16"),
+        Feature("tglc_flags", ("tglc_flags",)),
+        *SKY,
+        Feature("GAIADR3_ID", ("gaia_dr3_id", "gaia_dr2_id")),
+        Feature("gaiadr3_id", ("gaia_dr3_id", "gaia_dr2_id")),
+        Feature("psf_flux_err", ("psf_flux_err",)),
+        Feature("aper_flux_err", ("aperture_flux_err",)),
     ),
 )

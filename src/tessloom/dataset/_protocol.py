@@ -1,0 +1,88 @@
+"""What a build needs of a way to keep a dataset on disk: one contract, several formats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from tessloom.dataset.receipt import Receipt
+    from tessloom.dataset.rows import RowFormat
+    from tessloom.pipelines import Pipeline
+
+
+class Writer(Protocol):
+    """Writes one partition; nothing stands under its name before `close`."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Write a batch of rows.
+
+        Raises
+        ------
+        DatasetError
+            The disk does not take it. Then the file is given up: each further call raises too.
+        """
+
+    def close(self, receipt: Receipt) -> None:
+        """Finish the file and give it its name."""
+
+    def abandon(self) -> None:
+        """Leave nothing behind."""
+
+
+class DatasetFormat(Protocol):
+    """A layout of files, and how one of them is written: a small value sent to workers.
+
+    Its methods take the root of the dataset and pipelines as `declare` returns them.
+    """
+
+    @property
+    def name(self) -> str:
+        """What the command line calls it."""
+
+    def declare(self, pipeline: Pipeline) -> Pipeline:
+        """Return the pipeline's declaration with what this format keeps otherwise."""
+
+    def row_format(self, pipeline: Pipeline) -> RowFormat:
+        """Return how files become the rows that this format keeps."""
+
+    def request_key(self, pipeline: Pipeline) -> str:
+        """Return what a file's contents depend on beside its targets, as a short text."""
+
+    def directory(self, root: Path, pipeline: Pipeline) -> Path:
+        """Return the directory that holds all files of a pipeline."""
+
+    def partition_path(self, root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+        """Return the file of one (pixel, sector), which need not exist."""
+
+    def listing_path(self, root: Path, pipeline: Pipeline, sector: int) -> Path:
+        """Return the file that says which targets were asked for."""
+
+    def partitions(self, root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]]:
+        """Yield (pixel, sector, file) of all finished partitions, sorted by pixel and sector."""
+
+    def sectors(self, root: Path, pipeline: Pipeline) -> list[int]:
+        """Return the sectors of which targets were asked for."""
+
+    def writer(self, path: Path, pipeline: Pipeline) -> Writer:
+        """Return a writer of one partition."""
+
+    def read_receipt(self, path: Path) -> Receipt:
+        """Read what a partition says of itself.
+
+        Raises
+        ------
+        DatasetError
+            The file is damaged or was not written by tessloom.
+        """
+
+    def object_ids(self, path: Path) -> Counter[str]:
+        """Count the light curves of a partition by ``object_id``."""
+
+    def publish(self, root: Path) -> None:
+        """Bring all that is beside the partitions, and the dataset card, up to date."""

@@ -1,0 +1,176 @@
+"""The Multimodal Universe's standard format: HDF5 files by pixels of nside 16."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import h5py
+
+from tessloom.dataset.card import Summary, write_card
+from tessloom.dataset.features import ADDED, ALL, DEFAULT, HEALPIX_ORDER, choose_features
+from tessloom.dataset.hdf5 import Hdf5Writer, read_hdf5_receipt
+from tessloom.dataset.rows import RowFormat
+from tessloom.pipelines import PIPELINES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tessloom.dataset._protocol import Writer
+    from tessloom.dataset.receipt import Receipt
+    from tessloom.pipelines import Feature, Pipeline
+
+__all__ = ["ADDED", "ALL", "DEFAULT", "StandardFormat"]
+
+_FIRST = "001-of-001.hdf5"
+_PIXEL = re.compile(r"healpix=(\d+)")
+_LISTING = ".listing"
+_OPENING = """
+## Opening it
+
+```python
+from datasets import load_dataset
+stars = load_dataset(".", "{name}", split="train")
+stars = stars.with_format("numpy", dtype=None)           # dtype=None keeps time in double
+```
+```python
+import h5py
+with h5py.File("{directory}/healpix=.../001-of-001.hdf5") as file:
+    star = 0
+    time = file["time"][star, : file["length"][star]]    # what follows is padding
+```
+
+Arrays have the shape `(n, T)` or `(n,)`. Rows are padded with zeros up to the longest light curve
+of their file; `length` says where the padding starts. `time` is BTJD (BJD - 2457000, TDB) in
+double. `object_id`, `ra`, `dec` (degrees, ICRS) and `healpix` (nside 16, NESTED) are there for
+cross-matching. Nothing was cleaned or left out.
+
+## Sources and citations
+"""
+
+
+@dataclass(frozen=True)
+class StandardFormat:
+    """See `_protocol.DatasetFormat`.
+
+    A sector that finds a pixel's usual file taken by another sector gets a file of its own
+    beside it.
+
+    Parameters
+    ----------
+    names
+        Of the features that files hold; see `features.choose_features`.
+    """
+
+    names: tuple[str, ...] = (DEFAULT,)
+
+    name = "hdf5"
+
+    def declare(self, pipeline: Pipeline) -> Pipeline:
+        """Return the declaration with pixels of nside 16 and header values in double."""
+        keywords = tuple(
+            replace(keyword, dtype="float64") if keyword.dtype == "float32" else keyword
+            for keyword in pipeline.keywords
+        )
+        return replace(pipeline, healpix_order=HEALPIX_ORDER, keywords=keywords)
+
+    def features(self, pipeline: Pipeline) -> tuple[Feature, ...]:
+        """Return the features of a pipeline that files hold."""
+        return choose_features(pipeline, self.names)
+
+    def row_format(self, pipeline: Pipeline) -> RowFormat:
+        """Return how files become rows with the columns that the features need."""
+        sources = {name for feature in self.features(pipeline) for name in feature.sources}
+        return RowFormat(pipeline, frozenset(sources | {"time"}))
+
+    def request_key(self, pipeline: Pipeline) -> str:
+        """Return the names of the features."""
+        return " ".join(sorted(feature.name for feature in self.features(pipeline)))
+
+    def directory(self, root: Path, pipeline: Pipeline) -> Path:
+        """Return the pipeline's directory, in capitals."""
+        return root / pipeline.name.upper()
+
+    def partition_path(self, root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+        """Return the file of one (pixel, sector)."""
+        directory = self.directory(root, pipeline) / f"healpix={pixel}"
+        first, own = directory / _FIRST, directory / f"s{sector:04d}-{_FIRST}"
+        taken = first.exists() and self.read_receipt(first).sector != sector
+        return own if taken or own.exists() else first
+
+    def listing_path(self, root: Path, pipeline: Pipeline, sector: int) -> Path:
+        """Return the file that says which targets were asked for, out of the readers' way."""
+        return self.directory(root, pipeline) / _LISTING / f"s{sector:04d}.parquet"
+
+    def partitions(self, root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]]:
+        """Yield (pixel, sector, file) of all finished partitions."""
+        yield from sorted(
+            (int(match[1]), self.read_receipt(path).sector, path)
+            for path in self.directory(root, pipeline).glob(f"healpix=*/*{_FIRST}")
+            # A name that starts with a dot is a file in the making.
+            if (match := _PIXEL.fullmatch(path.parent.name)) and not path.name.startswith(".")
+        )
+
+    def sectors(self, root: Path, pipeline: Pipeline) -> list[int]:
+        """Return the sectors of which targets were asked for."""
+        paths = (self.directory(root, pipeline) / _LISTING).glob("s[0-9][0-9][0-9][0-9].parquet")
+        return sorted(int(path.stem[1:]) for path in paths)
+
+    def writer(self, path: Path, pipeline: Pipeline) -> Writer:
+        """Return an HDF5 writer."""
+        return Hdf5Writer(path, self.features(pipeline))
+
+    def read_receipt(self, path: Path) -> Receipt:
+        """Read the receipt from a partition's attributes."""
+        return read_hdf5_receipt(path)
+
+    def object_ids(self, path: Path) -> Counter[str]:
+        """Count the light curves of a partition by ``object_id``."""
+        with h5py.File(path) as file:
+            return Counter(file["object_id"].asstr()[:] if "object_id" in file else ())
+
+    def publish(self, root: Path) -> None:
+        """Write the card, with which Hugging Face datasets opens the directory."""
+        summaries, configs, information = [], ["configs:"], ["dataset_info:"]
+        for pipeline in PIPELINES.values():
+            sectors: set[int] = set()
+            rows, synthetic = 0, False
+            kinds: list[dict[str, str]] = []
+            for _, sector, path in self.partitions(root, pipeline):
+                receipt = self.read_receipt(path)
+                if receipt.written:
+                    sectors.add(sector)
+                    rows += receipt.written
+                    synthetic |= receipt.synthetic
+                    kinds.append(_kinds(path))
+            if rows:
+                summaries.append(Summary(pipeline, sorted(sectors), rows, synthetic))
+                name, directory = pipeline.name, pipeline.name.upper()
+                configs += [f"- config_name: {name}", "  data_files:", "  - split: train"]
+                configs.append(f'    path: "{directory}/healpix=*/*{_FIRST}"')
+                information += [f"- config_name: {name}", "  features:", *_in_all(kinds)]
+        if summaries:
+            name = summaries[0].pipeline.name
+            opening = _OPENING.format(name=name, directory=name.upper())
+            write_card(root, summaries, [*configs, *information], opening)
+
+
+def _kinds(path: Path) -> dict[str, str]:
+    """Return what the card calls each array's type; its length may differ between files."""
+    kinds = {}
+    with h5py.File(path) as file:
+        for name, dataset in file.items():
+            element = "string" if dataset.dtype.kind == "O" else dataset.dtype.name
+            kinds[name] = f"{'list' if dataset.ndim > 1 else 'dtype'}: {element}"
+    return kinds
+
+
+def _in_all(kinds: list[dict[str, str]]) -> Iterator[str]:
+    """Yield the features that every file has: Hugging Face datasets passes over all others."""
+    for name, kind in kinds[0].items():
+        if all(other.get(name) == kind for other in kinds):
+            yield f"  - name: {name}"
+            yield f"    {kind}"
