@@ -35,6 +35,17 @@ class Archive(Protocol):
             There is no such sector; the message says which there are.
         """
 
+    def script(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
+        """Yield the download script in pieces.
+
+        Raises
+        ------
+        UnknownSectorError
+            There is no such sector; the message says which there are.
+        FileMissingError
+            There is the sector but no script.
+        """
+
     def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the target list in pieces.
 
@@ -46,6 +57,11 @@ class Archive(Protocol):
 
     async def fetch(self, path: str, accept: Callable[[bytes], T]) -> T:
         """Return what `accept` makes of the light curve at `path`.
+
+        Parameters
+        ----------
+        path
+            Relative to `ArchiveAddress.files`, or a whole address.
 
         Raises
         ------
@@ -64,6 +80,9 @@ class ArchiveAddress(Protocol):
     ----------
     name
         What reports and ``hats.properties`` call it.
+    files, lists
+        Addresses or folders, ending in a slash, to which the relative paths of light curves and of
+        scripts and target lists are appended.
     connections
         Requests that may be under way at a time, over all workers.
     lists_may_change
@@ -73,6 +92,10 @@ class ArchiveAddress(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def files(self) -> str: ...
+    @property
+    def lists(self) -> str: ...
     @property
     def connections(self) -> int: ...
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from tessloom.archive.findings import Findings
 from tessloom.archive.mirrors import ranges
 from tessloom.archive.script import FileNameCollector, ScriptReader
 from tessloom.errors import FileMissingError, FileUnavailableError, UnknownSectorError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
-    from tessloom.archive.findings import Findings
     from tessloom.archive.script import FileNames
     from tessloom.pipelines import Pipeline
 
@@ -48,6 +48,13 @@ class Folder:
     def name(self) -> str:
         """The folder's path."""
         return str(self.root)
+
+    @property
+    def files(self) -> str:
+        """The folder."""
+        return f"{self.root}/"
+
+    lists = files
 
     @asynccontextmanager
     async def open(self, connections: int) -> AsyncIterator[FolderArchive]:  # noqa: ARG002
@@ -92,6 +99,16 @@ class FolderArchive:
             for path in names.paths(pipeline, sector)
             for place in [places.get(_name(path))]
         ]
+
+    async def script(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
+        """Yield the download script in pieces."""
+        scripts, _ = self._look_around(pipeline, sector, Findings())
+        if not scripts:
+            raise FileMissingError(
+                f"{self._root} has light curves of {pipeline.title}, sector {sector}, but no script"
+            )
+        for piece in self._pieces(scripts[-1]):
+            yield piece
 
     def _look_around(
         self, pipeline: Pipeline, sector: int, findings: Findings
@@ -154,7 +171,7 @@ class FolderArchive:
         raise FileMissingError(f"{self._root} has no {' or '.join(places)}")
 
     async def fetch(self, path: str, accept: Callable[[bytes], T]) -> T:
-        """Return what `accept` makes of the light curve at `path`."""
+        """Return what `accept` makes of the light curve at `path`, which may be absolute."""
         # Not in a thread: to hand a file over costs several times what reading it does. Where
         # reads are slow, on a network's file system, several workers read at a time.
         return accept(self._read(path, -1))

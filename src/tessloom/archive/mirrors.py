@@ -80,24 +80,33 @@ class HttpArchive:
     async def file_names(
         self, pipeline: Pipeline, sector: int, findings: Findings, limit: int | None
     ) -> tuple[FileNames, Sequence[str | None]]:
-        """Read the download script; where it is not under its usual name, look for it."""
-        path = pipeline.script.format(sector=sector)
+        """Read the download script."""
+        reader = ScriptReader(pipeline, sector, findings, limit)
+        async with aclosing(self.script(pipeline, sector)) as pieces:
+            async for piece in pieces:
+                reader.feed(piece)
+                if reader.full:
+                    break
+        return reader.close(), ()
+
+    async def script(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
+        """Yield the script in pieces; where it is not under its usual name, look for it."""
+        pieces = self._text(pipeline.script.format(sector=sector))
         try:
-            return await self._read_script(path, pipeline, sector, findings, limit), ()
+            first = await anext(pieces, b"")
         except FileMissingError:
-            scripts = await self._scripts(pipeline)
-        if sector not in scripts:
-            raise UnknownSectorError(
-                f"the archive {self._mirror.name} has no sector {sector} of {pipeline.title}; "
-                f"it has: {ranges(sorted(scripts))}"
-            )
-        path = pipeline.script_directory + scripts[sector]
-        try:
-            return await self._read_script(path, pipeline, sector, findings, limit), ()
-        except FileMissingError as error:
-            raise ArchiveError(
-                f"{self._mirror.lists}{path} is in the index but can't be read: {error}"
-            ) from error
+            path = await self._find_script(pipeline, sector)
+            pieces = self._text(path)
+            try:
+                first = await anext(pieces, b"")
+            except FileMissingError as error:
+                raise ArchiveError(
+                    f"{self._lists(path)} is in the index but can't be read: {error}"
+                ) from error
+        async with aclosing(pieces):
+            yield first
+            async for piece in pieces:
+                yield piece
 
     async def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the target list in pieces."""
@@ -108,26 +117,20 @@ class HttpArchive:
 
     async def fetch(self, path: str, accept: Callable[[bytes], T]) -> T:
         """Return what `accept` makes of the light curve at `path`."""
-        return await self._client.fetch(self._mirror.files + path, accept)
+        address = path if "://" in path else self._mirror.files + path
+        return await self._client.fetch(address, accept)
 
     # A light curve is small, and whether a mirror serves parts of one is not known.
     fetch_header = fetch
 
-    async def _read_script(
-        self,
-        path: str,
-        pipeline: Pipeline,
-        sector: int,
-        findings: Findings,
-        limit: int | None,
-    ) -> FileNames:
-        reader = ScriptReader(pipeline, sector, findings, limit)
-        async with aclosing(self._text(path)) as pieces:
-            async for piece in pieces:
-                reader.feed(piece)
-                if reader.full:
-                    break
-        return reader.close()
+    async def _find_script(self, pipeline: Pipeline, sector: int) -> str:
+        scripts = await self._scripts(pipeline)
+        if sector not in scripts:
+            raise UnknownSectorError(
+                f"the archive {self._mirror.name} has no sector {sector} of {pipeline.title}; "
+                f"it has: {ranges(sorted(scripts))}"
+            )
+        return pipeline.script_directory + scripts[sector]
 
     async def _scripts(self, pipeline: Pipeline) -> dict[int, str]:
         page = b""

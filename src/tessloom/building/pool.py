@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import types
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING
 from tessloom.building.worker import Job, build_partitions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from multiprocessing.queues import SimpleQueue
     from multiprocessing.synchronize import Event
 
@@ -31,11 +34,7 @@ def share_out(partitions: list[Partition], workers: int) -> list[list[Partition]
 def run_workers(
     job: Job, partitions: list[Partition], workers: int, report: Callable[[int, int], None]
 ) -> list[Result]:
-    """Build partitions with so many workers; see `worker.build_partitions`.
-
-    Several workers are processes that import the caller's main module anew: a script that asks
-    for them needs ``if __name__ == "__main__":``.
-    """
+    """Build partitions with so many workers; see `worker.build_partitions`."""
     shares = share_out(partitions, workers)
     if len(shares) <= 1:
         return build_partitions(job, partitions, report)
@@ -46,7 +45,8 @@ def run_workers(
     listener.start()
     try:
         with ProcessPoolExecutor(len(shares), context, _start, (queue, stop)) as executor:
-            futures = [executor.submit(_build, job, share) for share in shares]
+            with _no_main_module():
+                futures = [executor.submit(_build, job, share) for share in shares]
             try:
                 return [result for future in as_completed(futures) for result in future.result()]
             except BaseException:
@@ -55,6 +55,21 @@ def run_workers(
     finally:
         queue.put(None)
         listener.join()
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Hide the caller's main module from processes that are started meanwhile.
+
+    They would run it anew, and a script without ``if __name__ == "__main__":`` would start the
+    build again in each of them. What they need is in tessloom alone.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 _queue: SimpleQueue[tuple[int, int] | None]
