@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from tessloom import __version__
 from tessloom.errors import RequestError, TessloomError
 from tessloom.pipelines import PIPELINES
-
-if TYPE_CHECKING:
-    from tessloom.building.progress import Progress
 
 # Exit statuses. 0 and 1 are results, 2 is the shell's convention for a wrong call.
 INCOMPLETE = 1
@@ -126,6 +122,7 @@ def build(
 ) -> None:
     """Build sectors into a dataset, or go on where an earlier build stopped."""
     from tessloom.building.run import build as run_build  # noqa: PLC0415
+    from tessloom.progress_display import display  # noqa: PLC0415
 
     try:
         report = run_build(
@@ -144,7 +141,7 @@ def build(
             dry_run=dry_run,
             retry_failed=retry_failed,
             refresh=refresh,
-            progress=_progress(),
+            progress=display(),
         )
     except KeyboardInterrupt:
         typer.echo("\nInterrupted: the same command continues where it stopped.", err=True)
@@ -205,12 +202,6 @@ def serve(
         typer.echo(f"Use it with: tessloom build tglc --sector 23 --out DIR --archive {address}")
 
     serve_demo(port, Faults.parse(faults or ""), announce)
-
-
-def _progress() -> Progress:
-    from tessloom.progress_display import PlainProgress, TerminalProgress  # noqa: PLC0415
-
-    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
 
 
 def main() -> None:

@@ -4,16 +4,45 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tessloom.building.progress import Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import rich.progress
 
     from tessloom.pipelines import Pipeline
 
 _LINE_EVERY = 10.0
+
+
+def display(wanted: bool = True) -> Progress:
+    """Return what suits standard error, or if it is not wanted, what shows nothing."""
+    if not wanted:
+        return Progress()
+    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+@contextmanager
+def bytes_display(name: str, wanted: bool = True) -> Iterator[Callable[[int], None]]:
+    """Show how much of a file has come in, on a terminal; yield what to tell of each piece."""
+    if not wanted or not sys.stderr.isatty():
+        yield lambda _size: None
+        return
+    from rich import progress  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda size: bar.update(task, advance=size)
 
 
 class _Display(Progress):
@@ -64,7 +93,7 @@ class PlainProgress(_Display):
         self._done = self._failed = 0
         self._said_at = time.monotonic()
         if targets:
-            self._say(f"{targets} light curves to fetch")
+            self._say(f"{targets} light curves to go")
 
     def advance(self, done: int, failed: int) -> None:
         """Say how much is done, if it is time."""

@@ -12,10 +12,13 @@ from tessloom.archive.client import Retry
 from tessloom.archive.findings import Findings
 from tessloom.archive.folder import Folder
 from tessloom.archive.kind import is_synthetic
-from tessloom.archive.listing import Listing, read_listing
+from tessloom.archive.listing import Listing, join_positions, read_listing
 from tessloom.archive.mirrors import MIRRORS, Mirror
+from tessloom.archive.placing import place
+from tessloom.archive.script import FileNames, ScriptReader
 from tessloom.archive.selection import TINY, Selection, read_target_ids
-from tessloom.archive.targets import light_curve_path
+from tessloom.archive.target_list import TargetListReader
+from tessloom.archive.targets import light_curve_path, target_table
 from tessloom.archive.window import slide
 from tessloom.errors import RequestError
 
@@ -24,19 +27,25 @@ __all__ = [
     "TINY",
     "Archive",
     "ArchiveAddress",
+    "FileNames",
     "Findings",
     "Folder",
     "Listing",
     "Mirror",
     "Retry",
+    "ScriptReader",
     "Selection",
+    "TargetListReader",
     "event_loop",
     "find_archive",
     "is_synthetic",
+    "join_positions",
     "light_curve_path",
+    "place",
     "read_listing",
     "read_target_ids",
     "slide",
+    "target_table",
 ]
 
 

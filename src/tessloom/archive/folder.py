@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -16,10 +16,11 @@ from tessloom.archive.script import FileNameCollector, ScriptReader
 from tessloom.errors import FileMissingError, FileUnavailableError, UnknownSectorError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tessloom.archive.script import FileNames
+    from tessloom.errors import TargetError
     from tessloom.pipelines import Pipeline
 
 T = TypeVar("T")
@@ -37,10 +38,16 @@ class Folder:
     ``target_lists/s0023.csv``, below a directory of the pipeline if there are several. Without
     a script the files that are there are the sector; without a list the positions come from
     the headers.
+
+    Attributes
+    ----------
+    failures
+        Why files that are not there could not be had, by path, where somebody knows.
     """
 
     root: Path
     connections: int = 16
+    failures: Mapping[str, TargetError] = field(default_factory=dict)
 
     lists_may_change = True
 
@@ -59,14 +66,15 @@ class Folder:
     @asynccontextmanager
     async def open(self, connections: int) -> AsyncIterator[FolderArchive]:  # noqa: ARG002
         """Open the folder; there are no connections to share out."""
-        yield FolderArchive(self.root)
+        yield FolderArchive(self.root, self.failures)
 
 
 class FolderArchive:
     """An open folder."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, failures: Mapping[str, TargetError]) -> None:
         self._root = root
+        self._failures = failures
 
     async def sectors(self, pipeline: Pipeline) -> list[int]:
         """Return the sectors of which there are light curves or a script."""
@@ -185,7 +193,8 @@ class FolderArchive:
             with (self._root / path).open("rb", buffering=0) as file:
                 return file.read(size)
         except FileNotFoundError:
-            raise FileMissingError(f"{path} is not in the folder") from None
+            missing = FileMissingError(f"{path} is not in the folder")
+            raise self._failures.get(path, missing) from None
         except OSError as error:
             raise FileUnavailableError(f"{path}: {error}") from error
 

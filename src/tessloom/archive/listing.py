@@ -77,7 +77,7 @@ async def read_listing(
 
     wanted = None if everything else np.unique(names.identifiers)
     rows = await _target_list(archive, pipeline, sector, findings, wanted)
-    targets = _join(names, paths, rows, pipeline)
+    targets = join_positions(names, paths, rows, pipeline)
     if len(rows):
         _count_unlisted(targets, findings)
     if everything:
@@ -113,10 +113,18 @@ async def _target_list(
     return reader.rows()
 
 
-def _join(
+def join_positions(
     names: FileNames, paths: Sequence[str | None], rows: pa.Table, pipeline: Pipeline
 ) -> pa.Table:
-    """Give each file the position of its target."""
+    """Return the targets of files, each with the position that the target list gives it.
+
+    Parameters
+    ----------
+    paths
+        Of the files that are not at their usual place, else None; empty if all are.
+    rows
+        See `TargetListReader.rows`.
+    """
     listed, first = first_rows(rows)
     row = np.searchsorted(listed, names.identifiers)
     row[row == len(listed)] = 0

@@ -74,7 +74,7 @@ class FileNameCollector:
 
     def __init__(self, pipeline: Pipeline, sector: int) -> None:
         self._sector = f"{sector:04d}"
-        self._names_ccd = "ccd" in pipeline.file_name.groupindex
+        self._names_ccd = pipeline.names_ccd
         self._identifiers = array("q")
         self._ccds = array("b")  # camera * 8 + CCD
         self._versions = array("h")

@@ -81,12 +81,17 @@ def parse_selection(
 
 def parse_format(name: str, features: str | Iterable[str] | None) -> DatasetFormat:
     """Return the format of the files, with the features that they shall hold."""
+    return choose_format(name, parse_features(features))
+
+
+def parse_features(features: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return names of features, which may stand in one text with commas between them."""
     if isinstance(features, str):
         features = [part.strip() for part in features.split(",") if part.strip()]
     given = None if features is None else tuple(features)
     if given == ():
         raise RequestError("features names none; leave it out for the usual ones")
-    return choose_format(name, given)
+    return given
 
 
 def parse_workers(number: int) -> int:

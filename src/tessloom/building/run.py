@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ import filelock
 
 from tessloom.archive import event_loop, is_synthetic, read_listing
 from tessloom.building.opening import open_archive
-from tessloom.building.plan import make_partitions, may_pass, merge_listings, still_to_do
 from tessloom.building.pool import run_workers
 from tessloom.building.progress import Progress
 from tessloom.building.report import Report
@@ -23,11 +21,12 @@ from tessloom.building.request import (
     parse_selection,
     parse_workers,
 )
+from tessloom.building.sector_plan import plan_sector
 from tessloom.building.worker import Job
 from tessloom.dataset.card import check_card
 from tessloom.dataset.formats import check_format
 from tessloom.dataset.layout import LOCK, cannot_write, remove_partial_files
-from tessloom.dataset.listing_file import ListingFile, read_listing_file, write_listing_file
+from tessloom.dataset.listing_file import write_listing_file
 from tessloom.dataset.status import SectorStatus, holds_synthetic, sector_status, unplaced
 from tessloom.errors import DatasetError, DatasetLockedError, TessloomError
 
@@ -38,11 +37,11 @@ if TYPE_CHECKING:
     from tessloom.archive import ArchiveAddress, Listing, Selection
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
-    from tessloom.dataset.receipt import Receipt
+    from tessloom.building.sector_plan import ReadListing, SectorPlan
     from tessloom.pipelines import Pipeline
 
-    # How the targets of a sector are had.
-    _ReadListing = Callable[[Pipeline, int], Listing]
+    # How partitions become files.
+    Write = Callable[[list[Partition]], list[Result]]
 
 
 def build(
@@ -140,6 +139,7 @@ def build(
     with open_archive(archive) as address:
 
         def read(pipeline: Pipeline, sector: int) -> Listing:
+            request.progress.listing(pipeline, sector)
             return _read_listing(request.selection, address, pipeline, sector)
 
         check_format(request.root, dataset_format)
@@ -149,8 +149,15 @@ def build(
             return _build(request, address, read)
 
 
-def build_targets(request: Request, address: ArchiveAddress, listing: Listing) -> Report:
-    """Build light curves of which a listing says which they are.
+def build_targets(
+    request: Request, address: ArchiveAddress, listing: Listing, write: Write | None = None
+) -> Report:
+    """Build the light curves that a listing names, rather than those of the archive's lists.
+
+    Parameters
+    ----------
+    write
+        What turns partitions into files, for a caller who has a way of its own.
 
     Raises
     ------
@@ -159,19 +166,12 @@ def build_targets(request: Request, address: ArchiveAddress, listing: Listing) -
     """
     check_format(request.root, request.dataset_format)
     with _locked(request.root):
-        return _build(request, address, lambda _pipeline, _sector: listing)
+        return _build(request, address, lambda _pipeline, _sector: listing, write)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is to be done in one (pipeline, sector)."""
-
-    listing: ListingFile
-    partitions: list[Partition]
-    to_do: list[Partition]
-
-
-def _build(request: Request, address: ArchiveAddress, read: _ReadListing) -> Report:
+def _build(
+    request: Request, address: ArchiveAddress, read: ReadListing, write: Write | None = None
+) -> Report:
     dataset_format = request.dataset_format
     check_card(request.root)
     statuses: list[SectorStatus] = []
@@ -180,7 +180,8 @@ def _build(request: Request, address: ArchiveAddress, read: _ReadListing) -> Rep
         for pipeline in request.pipelines:
             remove_partial_files(dataset_format.directory(request.root, pipeline))
             for sector in request.sectors:
-                results += _build_sector(request, address, read, pipeline, sector)
+                plan = plan_sector(request, address, read, pipeline, sector)
+                results += _build_sector(request, address, plan, write)
                 statuses.append(sector_status(dataset_format, request.root, pipeline, sector))
     except TessloomError:
         # What is finished is a dataset: it opens, whatever stopped the build.
@@ -195,14 +196,12 @@ def _build(request: Request, address: ArchiveAddress, read: _ReadListing) -> Rep
 def _build_sector(
     request: Request,
     address: ArchiveAddress,
-    read: _ReadListing,
-    pipeline: Pipeline,
-    sector: int,
+    plan: SectorPlan,
+    write: Write | None,
 ) -> list[Result]:
-    plan = _plan(request, address, read, pipeline, sector)
     if plan.to_do:
         _check_kind(request, address, plan.to_do[0])
-    listing_path = request.dataset_format.listing_path(request.root, pipeline, sector)
+    listing_path = request.dataset_format.listing_path(request.root, plan.pipeline, plan.sector)
     write_listing_file(listing_path, plan.listing)
     job = Job(
         root=request.root,
@@ -212,8 +211,10 @@ def _build_sector(
         keep_fits=request.keep_fits,
     )
     targets = sum(len(partition.targets) for partition in plan.to_do)
-    request.progress.start(pipeline, sector, targets)
+    request.progress.start(plan.pipeline, plan.sector, targets)
     try:
+        if write is not None:
+            return write(plan.to_do)
         return run_workers(job, plan.to_do, request.workers, request.progress.advance)
     finally:
         request.progress.finish()
@@ -239,38 +240,6 @@ def _check_kind(request: Request, address: ArchiveAddress, partition: Partition)
         )
 
 
-def _plan(
-    request: Request,
-    address: ArchiveAddress,
-    read: _ReadListing,
-    pipeline: Pipeline,
-    sector: int,
-) -> _Plan:
-    path = request.dataset_format.listing_path(request.root, pipeline, sector)
-    old = read_listing_file(path) if path.exists() else None
-    key = request.selection.key()
-    if old is not None and _answers(old, request, address):
-        listing = old
-    else:
-        request.progress.listing(pipeline, sector)
-        listing = _merged(old, read(pipeline, sector), address, key)
-    contents = request.dataset_format.request_key(pipeline)
-    partitions = make_partitions(pipeline, sector, listing.targets, contents)
-    receipts = _receipts(request, partitions)
-    to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
-    return _Plan(listing, partitions, to_do)
-
-
-def _answers(old: ListingFile, request: Request, address: ArchiveAddress) -> bool:
-    """Return whether the listing that is there need not be read again from the archive."""
-    return (
-        old.archive == address.name
-        and request.selection.key() in old.requests
-        and not (address.lists_may_change or request.refresh or request.retry_failed)
-        and not any(may_pass(failure.reason) for failure in unplaced(old.targets))
-    )
-
-
 def _read_listing(
     selection: Selection, address: ArchiveAddress, pipeline: Pipeline, sector: int
 ) -> Listing:
@@ -281,42 +250,11 @@ def _read_listing(
     return event_loop.run(read())
 
 
-def _merged(
-    old: ListingFile | None, new: Listing, address: ArchiveAddress, key: str
-) -> ListingFile:
-    read = ListingFile(
-        archive=address.name,
-        requests=[key],
-        findings=new.findings.sentences(),
-        targets=new.targets,
-    )
-    if old is None:
-        return read
-    return replace(
-        read,
-        requests=sorted({*old.requests, key} if old.archive == address.name else {key}),
-        targets=merge_listings(old.targets, new.targets),
-    )
-
-
-def _receipts(request: Request, partitions: list[Partition]) -> dict[int, Receipt]:
-    dataset_format = request.dataset_format
-    paths = {
-        partition.pixel: dataset_format.partition_path(
-            request.root, partition.pipeline, partition.pixel, partition.sector
-        )
-        for partition in partitions
-    }
-    return {
-        pixel: dataset_format.read_receipt(path) for pixel, path in paths.items() if path.exists()
-    }
-
-
-def _plan_only(request: Request, address: ArchiveAddress, read: _ReadListing) -> Report:
+def _plan_only(request: Request, address: ArchiveAddress, read: ReadListing) -> Report:
     statuses: list[SectorStatus] = []
     for pipeline in request.pipelines:
         for sector in request.sectors:
-            plan = _plan(request, address, read, pipeline, sector)
+            plan = plan_sector(request, address, read, pipeline, sector)
             placed = sum(len(partition.targets) for partition in plan.partitions)
             to_fetch = sum(len(partition.targets) for partition in plan.to_do)
             statuses.append(

@@ -159,14 +159,7 @@ class _Worker:
         try:
             row, body = await self._archive.fetch(path, accept)
         except TargetError as error:
-            return Failure(
-                id=target["id"],
-                camera=target["camera"],
-                ccd=target["ccd"],
-                path=path,
-                reason=error.reason,
-                detail=str(error),
-            )
+            return Failure.of(target, path, error)
         if self._job.keep_fits and body is not None:
             usual = light_curve_path(partition.pipeline, partition.sector, target | {"path": None})
             await asyncio.to_thread(write_bytes, self._job.keep_fits / usual, body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +14,8 @@ from tessloom.errors import DatasetError
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from tessloom.errors import TargetError
 
 KEY = b"tessloom"
 # Raised when files of an older tessloom can no longer stand beside new ones.
@@ -42,6 +44,18 @@ class Failure:
     path: str
     reason: str
     detail: str
+
+    @classmethod
+    def of(cls, target: Mapping[str, Any], path: str, error: TargetError) -> Self:
+        """Return the failure of a listing's target."""
+        return cls(
+            id=target["id"],
+            camera=target["camera"],
+            ccd=target["ccd"],
+            path=path,
+            reason=error.reason,
+            detail=str(error),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

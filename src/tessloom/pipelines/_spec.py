@@ -136,6 +136,8 @@ class Pipeline:
     path
         Path of a light curve, to be formatted with ``sector``, ``id``, ``camera``, ``ccd``,
         ``version`` and ``fours``, the four directories.
+    version
+        Version token of the file names where nothing else is said.
     fours_divisor
         The four directories are the 16 digits of ``id // fours_divisor``, in fours.
     file_name
@@ -171,6 +173,7 @@ class Pipeline:
     target_list: str
     path: str
     file_name: re.Pattern[str]
+    version: str
     id_name: str
     id_in_list: str
     identity: tuple[str, ...]
@@ -185,11 +188,24 @@ class Pipeline:
         self, sector: int, identifier: int, camera: int, ccd: int, version: str
     ) -> str:
         """Return the path of one light curve below the archive's ``hlsp`` root."""
-        digits = f"{identifier // self.fours_divisor:016d}"
-        fours = f"{digits[:4]}/{digits[4:8]}/{digits[8:12]}/{digits[12:]}"
         return self.path.format(
-            sector=sector, id=identifier, camera=camera, ccd=ccd, version=version, fours=fours
+            sector=sector,
+            id=identifier,
+            camera=camera,
+            ccd=ccd,
+            version=version,
+            fours="/".join(self.fours(identifier)),
         )
+
+    def fours(self, identifier: int) -> tuple[str, str, str, str]:
+        """Return the four directories of a light curve."""
+        digits = f"{identifier // self.fours_divisor:016d}"
+        return digits[:4], digits[4:8], digits[8:12], digits[12:]
+
+    @property
+    def names_ccd(self) -> bool:
+        """Whether file names tell camera and CCD."""
+        return "ccd" in self.file_name.groupindex
 
     @property
     def script_directory(self) -> str:

@@ -39,6 +39,7 @@ QLP = Pipeline(
     file_name=re.compile(
         r"hlsp_qlp_tess_ffi_s(?P<sector>\d{4})-(?P<id>\d{1,19})_tess_(?P<version>v[\w.]+?)_llc\.fits"
     ),
+    version="v01",
     id_name="tic_id",
     id_in_list="TIC_ID",
     identity=("TICID",),

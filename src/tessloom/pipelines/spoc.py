@@ -38,6 +38,7 @@ SPOC = Pipeline(
     file_name=re.compile(
         r"hlsp_tess-spoc_tess_phot_(?P<id>\d{1,19})-s(?P<sector>\d{4})_tess_(?P<version>v[\w.]+?)_lc\.fits"
     ),
+    version="v1",
     id_name="tic_id",
     id_in_list="TIC_ID",
     identity=("TICID",),

@@ -41,6 +41,7 @@ TGLC = Pipeline(
         r"hlsp_tglc_tess_ffi_gaiaid-(?P<id>\d{1,19})-s(?P<sector>\d{4})"
         r"-cam(?P<camera>[1-4])-ccd(?P<ccd>[1-4])_tess_(?P<version>v[\w.]+?)_llc\.fits"
     ),
+    version="v1",
     id_name="gaia_dr3_id",
     id_in_list="GAIADR3_ID",
     identity=("GAIADR3", "GAIADR2"),

@@ -1,0 +1,13 @@
+"""QLP: the Multimodal Universe's downloader, and its loading script for datasets up to 3.
+
+From version 4 on Hugging Face datasets loads the directory itself: ``load_dataset(directory)``.
+"""
+
+from tessloom.multimodal_universe import QLP_Downloader, TESS_Downloader
+from tessloom.multimodal_universe.loading import LightCurves
+
+__all__ = ["QLP", "QLP_Downloader", "TESS_Downloader"]
+
+
+class QLP(LightCurves):
+    """Loads the HDF5 files of QLP."""

@@ -1,0 +1,13 @@
+"""TESS-SPOC: the Multimodal Universe's downloader, and its loading script for datasets up to 3.
+
+From version 4 on Hugging Face datasets loads the directory itself: ``load_dataset(directory)``.
+"""
+
+from tessloom.multimodal_universe import SPOC_Downloader, TESS_Downloader
+from tessloom.multimodal_universe.loading import LightCurves
+
+__all__ = ["SPOC", "SPOC_Downloader", "TESS_Downloader"]
+
+
+class SPOC(LightCurves):
+    """Loads the HDF5 files of TESS-SPOC."""

@@ -1,0 +1,104 @@
+"""What is to be done in one sector: what is asked for, against what is there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from tessloom.building.plan import make_partitions, may_pass, merge_listings, still_to_do
+from tessloom.dataset.listing_file import ListingFile, read_listing_file
+from tessloom.dataset.status import unplaced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tessloom.archive import ArchiveAddress, Listing
+    from tessloom.building.plan import Partition
+    from tessloom.building.request import Request
+    from tessloom.dataset.receipt import Receipt
+    from tessloom.pipelines import Pipeline
+
+    # How the targets of a sector are had.
+    ReadListing = Callable[[Pipeline, int], Listing]
+
+
+@dataclass(frozen=True)
+class SectorPlan:
+    """What is to be done in one (pipeline, sector).
+
+    Attributes
+    ----------
+    listing
+        What was asked for over all builds, this one included.
+    partitions, to_do
+        All that there should be, and those of them that are to be built.
+    """
+
+    pipeline: Pipeline
+    sector: int
+    listing: ListingFile
+    partitions: list[Partition]
+    to_do: list[Partition]
+
+
+def plan_sector(
+    request: Request,
+    address: ArchiveAddress,
+    read: ReadListing,
+    pipeline: Pipeline,
+    sector: int,
+) -> SectorPlan:
+    """Compare what is asked for with what is there; write nothing."""
+    path = request.dataset_format.listing_path(request.root, pipeline, sector)
+    old = read_listing_file(path) if path.exists() else None
+    key = request.selection.key()
+    if old is not None and _answers(old, request, address):
+        listing = old
+    else:
+        listing = _merged(old, read(pipeline, sector), address, key)
+    contents = request.dataset_format.request_key(pipeline)
+    partitions = make_partitions(pipeline, sector, listing.targets, contents)
+    receipts = _receipts(request, partitions)
+    to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
+    return SectorPlan(pipeline, sector, listing, partitions, to_do)
+
+
+def _answers(old: ListingFile, request: Request, address: ArchiveAddress) -> bool:
+    """Return whether the listing that is there need not be read again from the archive."""
+    return (
+        old.archive == address.name
+        and request.selection.key() in old.requests
+        and not (address.lists_may_change or request.refresh or request.retry_failed)
+        and not any(may_pass(failure.reason) for failure in unplaced(old.targets))
+    )
+
+
+def _merged(
+    old: ListingFile | None, new: Listing, address: ArchiveAddress, key: str
+) -> ListingFile:
+    read = ListingFile(
+        archive=address.name,
+        requests=[key],
+        findings=new.findings.sentences(),
+        targets=new.targets,
+    )
+    if old is None:
+        return read
+    return replace(
+        read,
+        requests=sorted({*old.requests, key} if old.archive == address.name else {key}),
+        targets=merge_listings(old.targets, new.targets),
+    )
+
+
+def _receipts(request: Request, partitions: list[Partition]) -> dict[int, Receipt]:
+    dataset_format = request.dataset_format
+    paths = {
+        partition.pixel: dataset_format.partition_path(
+            request.root, partition.pipeline, partition.pixel, partition.sector
+        )
+        for partition in partitions
+    }
+    return {
+        pixel: dataset_format.read_receipt(path) for pixel, path in paths.items() if path.exists()
+    }

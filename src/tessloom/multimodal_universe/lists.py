@@ -1,0 +1,118 @@
+"""From the script and the target list on disk to the targets of a sector."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tessloom.archive import (
+    FileNames,
+    ScriptReader,
+    TargetListReader,
+    event_loop,
+    join_positions,
+    place,
+)
+from tessloom.errors import RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+    import pyarrow as pa
+
+    from tessloom.archive import ArchiveAddress, Findings
+    from tessloom.pipelines import Pipeline
+
+_PIECE = 1 << 20
+_FOURS = 4
+
+
+def read_commands(path: Path) -> list[str]:
+    """Return the lines of a script that are commands."""
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError as error:
+        raise RequestError(f"can't read the script {path}: {error.strerror}") from error
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+def parse_command(pipeline: Pipeline, line: str) -> list[Any]:
+    """Return id, camera and CCD if file names tell them, and the four directories, as text.
+
+    Raises
+    ------
+    RequestError
+        The line names no light curve of the pipeline.
+    """
+    match = pipeline.file_name.search(line)
+    if match is None:
+        raise RequestError(f"this line names no light curve of {pipeline.title}: {line!r}")
+    identifier = int(match["id"])
+    ccd = [int(match["camera"]), int(match["ccd"])] if pipeline.names_ccd else []
+    return [identifier, *ccd, *pipeline.fours(identifier)]
+
+
+def read_script(
+    path: Path, pipeline: Pipeline, sector: int, findings: Findings, limit: int | None
+) -> FileNames:
+    """Return the light curves that a script names, or the first of them, each once."""
+    reader = ScriptReader(pipeline, sector, findings, limit)
+    with path.open("rb") as file:
+        while not reader.full and (piece := file.read(_PIECE)):
+            reader.feed(piece)
+    return reader.close()
+
+
+def from_parameters(pipeline: Pipeline, rows: Sequence[Sequence[Any]]) -> FileNames:
+    """Return the light curves that rows of `catalog.parameter_names` name."""
+    columns = list(zip(*rows, strict=True)) or [()] * (3 + _FOURS)
+    zeros = np.zeros(len(rows), np.int8)
+    return FileNames(
+        np.array(columns[0], np.int64),
+        np.array(columns[1], np.int8) if pipeline.names_ccd else zeros,
+        np.array(columns[2], np.int8) if pipeline.names_ccd else zeros,
+        zeros.astype(np.int16),
+        (pipeline.version,),
+    )
+
+
+def read_target_list(
+    path: Path, pipeline: Pipeline, findings: Findings, wanted: npt.NDArray[np.int64] | None
+) -> pa.Table:
+    """Return the rows of a target list; of one that is not there, none."""
+    reader = TargetListReader(pipeline, findings, str(path), wanted)
+    if not path.exists():
+        return reader.rows()
+    with path.open("rb") as file:
+        while not reader.full and (piece := file.read(_PIECE)):
+            reader.feed(piece)
+    reader.close()
+    return reader.rows()
+
+
+def place_files(
+    address: ArchiveAddress, pipeline: Pipeline, sector: int, names: FileNames, rows: pa.Table
+) -> pa.Table:
+    """Return the targets of files, placed on the sky; see `archive.placing.place`."""
+    return place_targets(address, pipeline, sector, join_positions(names, (), rows, pipeline))
+
+
+def place_targets(
+    address: ArchiveAddress, pipeline: Pipeline, sector: int, targets: pa.Table
+) -> pa.Table:
+    """Place targets on the sky, asking the headers of files where a target has no position."""
+
+    async def ask() -> pa.Table:
+        async with address.open(address.connections) as archive:
+            return await place(archive, pipeline, sector, targets)
+
+    return event_loop.run(ask())
+
+
+def without_file(rows: pa.Table, names: FileNames) -> list[int]:
+    """Return the ids of a target list of which a script names no file."""
+    absent: list[int] = np.setdiff1d(rows["id"].to_numpy(), names.identifiers).tolist()
+    return absent

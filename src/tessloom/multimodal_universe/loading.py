@@ -1,0 +1,96 @@
+"""What runs where Hugging Face datasets, up to version 3, loads ``tglc.py`` and its like.
+
+Later versions have no loading scripts; there the dataset card says all that is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import h5py
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+try:
+    import datasets
+except ImportError:  # Then nobody loads anything, and the downloaders work all the same.
+
+    class LightCurves:
+        """Stands in for the builder where there is no Hugging Face datasets."""
+
+else:
+
+    class LightCurves(datasets.GeneratorBasedBuilder):  # type: ignore[no-redef,misc]
+        """Loads the HDF5 files of one pipeline, time series together under ``lightcurve``."""
+
+        VERSION = datasets.Version("1.0.0")
+
+        def _info(self) -> Any:
+            files = [path for paths in (self.config.data_files or {}).values() for path in paths]
+            return datasets.DatasetInfo(features=_features(files))
+
+        def _split_generators(self, dl_manager: Any) -> list[Any]:
+            files = dl_manager.download(self.config.data_files)
+            return [
+                datasets.SplitGenerator(name=split, gen_kwargs={"files": paths})
+                for split, paths in files.items()
+            ]
+
+        def _generate_examples(
+            self, files: Sequence[str], object_ids: Sequence[Sequence[Any]] | None = None
+        ) -> Iterator[tuple[str, dict[str, Any]]]:
+            """Yield light curves: all, or as cross-matching asks for them, some of each file."""
+            features = self.info.features
+            for number, path in enumerate(files):
+                with h5py.File(path) as file:
+                    wanted = None if object_ids is None else object_ids[number]
+                    for row in _rows(file, wanted):
+                        yield f"{number}-{row}", _example(file, row, features)
+
+
+def _features(files: Sequence[str]) -> Any:
+    """Return the features that all files have; None if there is no light curve."""
+    found: dict[str, h5py.Dataset] | None = None
+    for path in files:
+        with h5py.File(path) as file:
+            kinds = {name: _kind(name, dataset) for name, dataset in file.items()}
+        if kinds:
+            found = kinds if found is None else {k: v for k, v in found.items() if k in kinds}
+    if found is None:
+        return None
+    series = {name: kind for name, (kind, repeated) in found.items() if repeated}
+    scalars = {name: kind for name, (kind, repeated) in found.items() if not repeated}
+    return datasets.Features({"lightcurve": datasets.Sequence(series), **scalars})
+
+
+def _kind(name: str, dataset: h5py.Dataset) -> tuple[Any, bool]:
+    # The Multimodal Universe's ids are text.
+    text = dataset.dtype.kind == "O" or name.upper().endswith("_ID")
+    return datasets.Value("string" if text else dataset.dtype.name), dataset.ndim > 1
+
+
+def _rows(file: h5py.File, wanted: Sequence[Any] | None) -> Iterator[int]:
+    """Yield positions of light curves: all of them, or in the order in which they are wanted."""
+    if "object_id" not in file:  # none could be had
+        return
+    if wanted is None:
+        yield from range(len(file["object_id"]))
+        return
+    rows = {name: row for row, name in enumerate(file["object_id"].asstr()[:])}
+    for name in wanted:
+        yield rows[name.decode() if isinstance(name, bytes) else str(name)]
+
+
+def _example(file: h5py.File, row: int, features: Any) -> dict[str, Any]:
+    series = getattr(features["lightcurve"], "feature", features["lightcurve"])
+    scalars = {name: file[name][row] for name in features if name != "lightcurve"}
+    return {
+        "lightcurve": {name: file[name][row] for name in series},
+        **{
+            name: (value.decode() if isinstance(value, bytes) else str(value))
+            if features[name].dtype == "string"
+            else value
+            for name, value in scalars.items()
+        },
+    }
