@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any
 import h5py
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+# Read at a time: as many as a chunk of the file has.
+_ROWS = 64
 
 try:
     import datasets
@@ -45,8 +48,8 @@ else:
             for number, path in enumerate(files):
                 with h5py.File(path) as file:
                     wanted = None if object_ids is None else object_ids[number]
-                    for row in _rows(file, wanted):
-                        yield f"{number}-{row}", _example(file, row, features)
+                    for row, example in _examples(file, _rows(file, wanted), features):
+                        yield f"{number}-{row}", example
 
 
 def _features(files: Sequence[str]) -> Any:
@@ -82,15 +85,27 @@ def _rows(file: h5py.File, wanted: Sequence[Any] | None) -> Iterator[int]:
         yield rows[name.decode() if isinstance(name, bytes) else str(name)]
 
 
-def _example(file: h5py.File, row: int, features: Any) -> dict[str, Any]:
+def _examples(
+    file: h5py.File, rows: Iterable[int], features: Any
+) -> Iterator[tuple[int, dict[str, Any]]]:
     series = getattr(features["lightcurve"], "feature", features["lightcurve"])
-    scalars = {name: file[name][row] for name in features if name != "lightcurve"}
-    return {
-        "lightcurve": {name: file[name][row] for name in series},
-        **{
-            name: (value.decode() if isinstance(value, bytes) else str(value))
-            if features[name].dtype == "string"
-            else value
-            for name, value in scalars.items()
-        },
-    }
+    names = [name for name in features if name != "lightcurve"]
+    block, arrays = -1, {}
+    for row in rows:
+        number, place = divmod(row, _ROWS)
+        if number != block:
+            block, start = number, number * _ROWS
+            arrays = {name: file[name][start : start + _ROWS] for name in [*series, *names]}
+        yield (
+            row,
+            {
+                "lightcurve": {name: arrays[name][place] for name in series},
+                **{name: _scalar(arrays[name][place], features[name].dtype) for name in names},
+            },
+        )
+
+
+def _scalar(value: Any, dtype: str) -> Any:
+    if dtype != "string":
+        return value
+    return value.decode() if isinstance(value, bytes) else str(value)
