@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import tessloom
-from support import NAMES, shared_ids
-from tessloom.archive import Retry
-from tessloom.demo import DemoServer
+pytest.register_assert_rewrite("support", "whole_way")
+
+import tessloom  # noqa: E402 - after the line above
+from support import NAMES, shared_ids  # noqa: E402
+from tessloom.archive import Retry  # noqa: E402
+from tessloom.demo import DemoServer  # noqa: E402
 
 REALDATA = Path(
     os.environ.get("TESSLOOM_REALDATA", Path(__file__).parents[1] / ".." / "shared" / "realdata")

@@ -124,10 +124,13 @@ def build(
         The directory can't be built into; `DatasetLockedError` if another build is at it.
     """
     dataset_format = parse_format(format, features)
+    declared = [dataset_format.declare(pipeline) for pipeline in parse_pipelines(pipelines)]
+    for pipeline in declared:
+        dataset_format.row_format(pipeline)  # so that an unknown feature is found out here
     request = Request(
         root=Path(out),
         dataset_format=dataset_format,
-        pipelines=[dataset_format.declare(pipeline) for pipeline in parse_pipelines(pipelines)],
+        pipelines=declared,
         sectors=parse_sectors(sector),
         selection=parse_selection(tiny=tiny, limit=limit, sample=sample, targets=targets),
         workers=parse_workers(workers),
