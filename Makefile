@@ -2,13 +2,15 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# A second environment, with the last Hugging Face datasets that runs loading scripts.
+DATASETS3 := $(VENV)/datasets3
 
 .PHONY: demo test lint bench lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/tessloom build qlp tglc spoc --sector 23 --tiny --archive demo --out demo-data
 
-test: $(VENV)/installed-for-development
+test: $(VENV)/installed-for-development $(DATASETS3)/installed
 	$(BIN)/pytest -n auto
 
 lint: $(VENV)/installed-for-development
@@ -25,6 +27,9 @@ lock: $(VENV)/installed-for-development
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" \
 		pyproject.toml --group test --group lint --output-file requirements-dev.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" \
+		pyproject.toml --group datasets3 --output-file requirements-datasets3.txt
 
 clean:
 	rm -rf $(VENV) demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -37,4 +42,10 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-for-development: $(VENV)/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
+	touch $@
+
+$(DATASETS3)/installed: $(VENV)/installed requirements-datasets3.txt
+	$(BIN)/python -m venv $(DATASETS3)
+	$(DATASETS3)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable . --requirement requirements-datasets3.txt
 	touch $@

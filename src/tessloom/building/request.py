@@ -6,7 +6,9 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tessloom.archive import TINY, Selection, read_target_ids
 from tessloom.dataset.formats import choose_format
@@ -50,13 +52,15 @@ def parse_pipelines(names: str | Iterable[str]) -> list[Pipeline]:
 
 def parse_sectors(sector: int | Iterable[int]) -> list[int]:
     """Check sectors, and return each once."""
-    given = list(sector) if isinstance(sector, Iterable) else [sector]
+    given: list[Any]
+    given = [sector] if isinstance(sector, str) or not isinstance(sector, Iterable) else [*sector]
     if not given:
         raise RequestError("name at least one sector")
     for number in given:
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= 9999:
+        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+        if not whole or not 1 <= number <= 9999:
             raise RequestError(f"{number!r} is not a sector: they are numbered from 1")
-    return list(dict.fromkeys(given))
+    return list(dict.fromkeys(map(int, given)))
 
 
 def parse_selection(

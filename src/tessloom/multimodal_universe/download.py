@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -73,7 +74,8 @@ def download_text(
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder could not be made
+            partial.unlink()
 
 
 def _noted(note: Path) -> tuple[str, int]:

@@ -108,6 +108,8 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         self.hdf5_output_dir = Path(hdf5_output_dir or self.data_path)
         self.fits_dir = Path(fits_dir or self.data_path / "fits")
         self.n_processes = parse_workers(n_processes)
+        if tiny_size < 1:
+            raise RequestError(f"tiny_size must be at least 1, not {tiny_size}")
         self.tiny_size = tiny_size
         self.failures: dict[str, TargetError] = {}
         self._light_curves: LightCurveReader | None = None
@@ -238,7 +240,7 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
 
     def get_fits_lightcurve(self, row: Any) -> bool:
         """Download the FITS file of a catalogue's row; return whether it is there and whole."""
-        return self._download([row], lambda _there: None)[0]
+        return self._fetch([row], lambda _there: None)[0]
 
     def batched_download(
         self, catalog: Table, tiny: bool = False, show_progress: bool = False
@@ -275,7 +277,8 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         lost = sum(batch.count(False) for batch in results)
         if lost:
             reasons = Counter(error.reason for error in self.failures.values())
-            _warn(f"{lost} of {len(rows)} files could not be had: {dict(reasons)}; see `failures`")
+            counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+            _warn(f"{lost} of {len(rows)} files could not be had ({counts}): see `failures`")
         return results
 
     def processing_fn(self, row: Any) -> dict[str, Any]:
@@ -394,6 +397,9 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
             for there in results:
                 report(there)
             return results
+        return self._fetch(rows, report)
+
+    def _fetch(self, rows: Iterable[Any], report: Callable[[bool], None]) -> list[bool]:
         files = [self.fits_url(row) for row in rows]
         errors = download_files(
             self._address, [(url, self.fits_dir / path) for url, path in files], report
