@@ -281,6 +281,23 @@ def test_a_build_works_inside_a_running_event_loop(server: DemoServer, tmp_path:
     assert partition_files(tmp_path)
 
 
+def test_a_script_without_a_guard_is_run_once_by_several_workers(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import tessloom\n"
+        "print('started')\n"
+        f"print(tessloom.build('tglc', sector=23, out='data', archive={server.address!r},\n"
+        "                     limit=30, workers=3))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count("started") == 1
+    assert "tglc sector 23: 30 of 30 light curves" in done.stdout
+
+
 def test_help_takes_less_than_a_second() -> None:
     run("--help")  # fills the caches
     durations = []
