@@ -132,8 +132,13 @@ def test_datasets_3_loads_them_through_the_script(
     script = (
         blocks[4]
         + """
-import datasets, json
+import datasets, h5py, json
 star = dset[0]
+# What the Multimodal Universe's cross-matching does with the builder: ask for some stars of files.
+builder = datasets.load_dataset_builder(fp, data_files=data_files, trust_remote_code=True)
+file = builder.config.data_files["train"][0]
+wanted = h5py.File(file)["object_id"][:][::-2]
+matched = [star["object_id"] for _, star in builder._generate_examples([file], [wanted])]
 print(json.dumps({
     "version": datasets.__version__,
     "rows": len(dset),
@@ -141,12 +146,13 @@ print(json.dumps({
     "series": sorted(star["lightcurve"]),
     "time": tglc["train"][0]["lightcurve"]["time"],
     "tic_id": star["TIC_ID"].item(),
+    "matched": matched == [name.decode() for name in wanted] and len(matched) > 0,
 }))
 """
     )
     printed = run_python(script, tiny_tglc, DATASETS3, HF_HOME=str(tmp_path))
     star = json.loads(printed.splitlines()[-1])
-    assert (star["version"], star["rows"]) == ("3.6.0", 100)
+    assert (star["version"], star["rows"], star["matched"]) == ("3.6.0", 100, True)
     names: dict[str, object] = {"arr_like": None}
     exec(blocks[2], names)  # noqa: S102
     example = names["example"]
