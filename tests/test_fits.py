@@ -122,6 +122,16 @@ def test_a_file_that_was_cut_off_is_not_decoded_by_a_layout_that_is_known_either
             decoder.decode(body[:size])
 
 
+def test_a_file_that_was_cut_off_in_a_card_between_two_hdus_is_truncated() -> None:
+    body = demo_file("spoc")
+    starts = [at for at in range(0, len(body), 2880) if body.startswith(b"XTENSION", at)]
+    assert len(starts) == 2
+    for start in starts:
+        for size in range(start, start + 90):
+            with pytest.raises(TruncatedFitsError):
+                Decoder([(0, "TICID")]).decode(body[:size])
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_a_damaged_file_raises_nothing_but_our_own_error(data: st.DataObject) -> None:

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Decoder", "LightCurve", "check_size", "primary_values"]
+__all__ = ["Decoder", "LightCurve", "check_file", "check_size", "primary_values"]
 
 BLOCK = 2880
 CARD = 80
 _END = b"END" + b" " * 77
 _SIMPLE = b"SIMPLE  ="
+_XTENSION = b"XTENSION="
 # Cards of a table header by which two layouts are told apart; their values shape the records.
 _STRUCTURAL = re.compile(rb"T(TYPE|FORM|DIM|SCAL|ZERO|NULL|UNIT|DISP)\d+ *=")
 _TFORM = re.compile(r"(\d*)([LBIJKEDA])")
@@ -100,6 +101,7 @@ class _Layout:
     after_rows: bytes  # and from there to its last structural card
     dtype: np.dtype[np.void]
     data: int  # offset of the records
+    more_hdus: int  # after the table, at least
     wanted: tuple[tuple[int, _Convert | None], ...]  # position (-1: absent), how to read it first
 
     def fits(self, body: bytes) -> bool:
@@ -157,7 +159,7 @@ class Decoder:
         layout = self._layout(body)
         rows = _integer(body, layout.table.start + _ROWS_CARD * CARD)
         end_of_records = layout.data + rows * layout.dtype.itemsize
-        check_size(body, _padded(end_of_records))
+        check_size(body, _padded(end_of_records), layout.more_hdus)
         records = np.frombuffer(body, layout.dtype, rows, layout.data)
         if len(body) > 2 * records.nbytes:
             records = records.copy()  # so that a cube in the primary HDU is not kept in memory
@@ -175,8 +177,13 @@ class Decoder:
         return layout
 
 
-def check_size(body: bytes, offset: int = 0) -> None:
+def check_size(body: bytes, offset: int = 0, hdus: int = 0) -> None:
     """Check that `body` ends where its headers say, from the HDU at `offset` on.
+
+    Parameters
+    ----------
+    hdus
+        How many there are at least from there on: a file may be cut off between two.
 
     Raises
     ------
@@ -187,7 +194,8 @@ def check_size(body: bytes, offset: int = 0) -> None:
     """
     while offset < len(body):
         offset = _next_hdu(body, offset)
-    if offset > len(body):
+        hdus -= 1
+    if offset > len(body) or hdus > 0:
         raise TruncatedFitsError(
             f"the file has {len(body)} bytes, its headers say at least {offset}: it was cut off"
         )
@@ -211,6 +219,23 @@ def primary_values(body: bytes, keywords: Sequence[str]) -> tuple[HeaderValue, .
     )
 
 
+def check_file(body: bytes) -> None:
+    """Check that `body` is a FITS file and whole; see `check_size`.
+
+    Raises
+    ------
+    FitsError
+        It is not.
+    """
+    check_size(body, hdus=1 + _extensions(body))
+
+
+def _extensions(body: bytes) -> int:
+    """Return the extensions that the primary header promises; some files have more."""
+    (promised,) = primary_values(body, ("NEXTEND",))
+    return promised if isinstance(promised, int) else 0
+
+
 def _not_fits(body: bytes) -> str:
     return f"this is not a FITS file: it starts with {body[:24]!r}"
 
@@ -220,7 +245,7 @@ def _parse_layout(body: bytes, wanted: Sequence[tuple[int, bytes]]) -> _Layout:
         raise NotFitsError(_not_fits(body))
     start = _next_hdu(body, 0)
     if not body.startswith(b"XTENSION= 'BINTABLE'", start):
-        if start >= len(body):
+        if start + CARD > len(body):
             raise TruncatedFitsError(f"the file ends after {len(body)} bytes, before its table")
         raise FitsError("HDU 1 is not a binary table")
     headers = (_Header.parse(body, 0), _Header.parse(body, start))
@@ -235,6 +260,7 @@ def _parse_layout(body: bytes, wanted: Sequence[tuple[int, bytes]]) -> _Layout:
         after_rows=b"".join(cards[_ROWS_CARD + 1 : last + 1]),
         dtype=_record_dtype(cards),
         data=_padded(headers[1].end + CARD),
+        more_hdus=_extensions(body) - 1,
         wanted=tuple(_locate(body, headers[hdu], keyword) for hdu, keyword in wanted),
     )
 
@@ -290,7 +316,9 @@ def _header_integer(header: dict[str, HeaderValue], keyword: str) -> int:
 
 def _next_hdu(body: bytes, offset: int) -> int:
     """Return the offset that follows the HDU at `offset`, padding included."""
-    if not body.startswith((_SIMPLE, b"XTENSION="), offset):
+    if not body.startswith((_SIMPLE, _XTENSION), offset):
+        if _XTENSION.startswith(body[offset:]):
+            raise TruncatedFitsError(f"the file ends after {len(body)} bytes, at a header's start")
         raise FitsError(
             f"{len(body) - offset} bytes follow the last HDU, and they are no further HDU"
         )

@@ -28,7 +28,7 @@ from tessloom.dataset.formats import check_format
 from tessloom.dataset.layout import LOCK, cannot_write, remove_partial_files
 from tessloom.dataset.listing_file import write_listing_file
 from tessloom.dataset.status import SectorStatus, holds_synthetic, sector_status, unplaced
-from tessloom.errors import DatasetError, DatasetLockedError, TessloomError
+from tessloom.errors import DatasetError, DatasetLockedError
 
 if TYPE_CHECKING:
     import os
@@ -186,7 +186,7 @@ def _build(
                 plan = plan_sector(request, address, read, pipeline, sector)
                 results += _build_sector(request, address, plan, write)
                 statuses.append(sector_status(dataset_format, request.root, pipeline, sector))
-    except TessloomError:
+    except Exception:
         # What is finished is a dataset: it opens, whatever stopped the build.
         with suppress(DatasetError):
             dataset_format.publish(request.root)
@@ -289,6 +289,7 @@ def _locked(root: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise cannot_write(root, error) from error
-    with lock:
+    try:
         yield
-    lock.release(force=True)
+    finally:
+        lock.release()

@@ -66,6 +66,6 @@ def check_format(root: Path, wanted: DatasetFormat) -> None:
     found = find_format(root)
     if found is not None and found.name != wanted.name:
         raise DatasetError(
-            f"{root} holds a dataset in the format {found.name}: choose another directory for "
-            f"{wanted.name}, or give --format {found.name}"
+            f"{root} holds a dataset in the format {found.name}: choose another directory for one "
+            f"in the format {wanted.name}"
         )

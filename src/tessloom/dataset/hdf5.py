@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from tessloom.dataset.features import standard_rows
-from tessloom.dataset.layout import cannot_write, partial_path, put_in_place
+from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
 from tessloom.dataset.receipt import Receipt, damaged, parse_receipt
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Hdf5Writer:
         self._disk.forget()
         self._file.close()
         self._disk.close()
-        self._partial.unlink(missing_ok=True)
+        discard(self._partial)
 
     def _create_late(self, name: str, dtype: np.dtype[Any]) -> None:
         """Make an array that the rows written so far lack."""

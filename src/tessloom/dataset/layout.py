@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import threading
 from typing import TYPE_CHECKING
 
 from tessloom.errors import DatasetError
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 LOCK = ".tessloom.lock"
 CARD = "README.md"
 # Readers pass over names that start with a dot, so a file in the making is never read.
-_PARTIAL = ".{name}.{process}.partial"
+_PARTIAL = ".{name}.{process}-{thread}.partial"
 _PARTITION = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)/s(\d{4})\.parquet$")
 
 
@@ -63,8 +65,16 @@ def sectors(root: Path, pipeline: Pipeline) -> list[int]:
 
 
 def partial_path(path: Path) -> Path:
-    """Return the name under which `path` is written before it is whole."""
-    return path.with_name(_PARTIAL.format(name=path.name, process=os.getpid()))
+    """Return the name under which this thread writes `path` before it is whole."""
+    own = _PARTIAL.format(name=path.name, process=os.getpid(), thread=threading.get_ident())
+    return path.with_name(own)
+
+
+def discard(partial: Path) -> None:
+    """Remove a file in the making, where there is one."""
+    # Also where its directory could not be made: that is another error's to tell.
+    with contextlib.suppress(OSError):
+        partial.unlink()
 
 
 def remove_partial_files(directory: Path) -> None:
@@ -109,7 +119,7 @@ def write_bytes(path: Path, body: bytes) -> None:
         partial.write_bytes(body)
         put_in_place(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        discard(partial)
         raise cannot_write(path, error) from error
 
 

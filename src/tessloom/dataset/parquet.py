@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tessloom.dataset.layout import cannot_write, partial_path, put_in_place
+from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
 from tessloom.dataset.schema import HEALPIX, element_paths
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ParquetWriter:
         if self._writer is not None:
             with contextlib.suppress(OSError):  # the disk is full: what there is goes below
                 self._writer.close()
-        self._partial.unlink(missing_ok=True)
+        discard(self._partial)
 
     @contextlib.contextmanager
     def _failing_for_good(self) -> Iterator[pq.ParquetWriter]:

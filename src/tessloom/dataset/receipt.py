@@ -121,8 +121,12 @@ def parse_receipt(metadata: Mapping[Any, str | bytes], path: Path, key: Any = KE
     Raises
     ------
     DatasetError
-        There is none, or one of another layout.
+        There is none, a damaged one, or one of another layout.
     """
+    if key not in metadata:
+        raise DatasetError(
+            f"{path} was not written by tessloom: choose another directory, or move the file away"
+        )
     try:
         content: dict[str, Any] = json.loads(metadata[key])
         if content["layout"] == LAYOUT:

@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from tessloom.archive import target_table
 from tessloom.dataset.features import HEALPIX_ORDER
-from tessloom.dataset.layout import cannot_write, partial_path, put_in_place
+from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
 from tessloom.errors import RequestError
 from tessloom.healpix import coarser
 
@@ -140,5 +140,5 @@ def write_table(path: Path, catalog: Table) -> None:
             catalog.write(file, path="catalog", format="hdf5")
         put_in_place(partial, path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        discard(partial)
         raise cannot_write(path, error) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -74,8 +73,7 @@ def download_text(
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
-        with contextlib.suppress(OSError):  # its folder could not be made
-            partial.unlink()
+        discard(partial)
 
 
 def _noted(note: Path) -> tuple[str, int]:
@@ -142,8 +140,7 @@ def is_whole(path: Path) -> bool:
 
 
 def _checked(body: bytes) -> bytes:
-    fits.primary_values(body, ())
-    fits.check_size(body)
+    fits.check_file(body)
     return body
 
 
