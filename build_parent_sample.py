@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tessloom.building.report import describe
-from tessloom.cli import INCOMPLETE, STOPPED, WRONG_CALL
+from tessloom.cli import INCOMPLETE, INTERRUPTED, STOPPED, WRONG_CALL
 from tessloom.dataset.status import read_status
 from tessloom.errors import RequestError, TessloomError
 from tessloom.multimodal_universe import QLP_Downloader, SPOC_Downloader, TGLC_Downloader
@@ -23,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
         epilog="Exit status: 0 complete, 1 some light curves are missing, 2 wrong call, 3 stopped "
         "(archive or disk; the same command continues).",
     )
-    parser.add_argument("--pipeline", required=True, choices=_DOWNLOADERS)
+    parser.add_argument("--pipeline", required=True, type=str.lower, choices=_DOWNLOADERS)
     parser.add_argument("-s", "--sector", required=True, type=int, help="TESS sector")
     parser.add_argument("-t", "--tiny", action="store_true", help=f"the first {_TINY_SIZE} only")
     parser.add_argument(
@@ -66,6 +66,9 @@ def main() -> int:
     """Run the command line; return its exit status."""
     try:
         return 0 if build(parse_arguments()) else INCOMPLETE
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted: the same command continues where it stopped.\n")
+        return INTERRUPTED
     except RequestError as error:
         sys.stderr.write(f"build_parent_sample.py: {error}\n")
         return WRONG_CALL

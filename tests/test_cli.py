@@ -211,7 +211,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(
     done = run(
         *("build", "qlp", "-s", 23, "--limit", 3, "-o", tmp_path, "--archive", server.address)
     )
-    assert "qlp sector 23: 3 light curves to go\n" in done.stderr
+    assert "qlp sector 23: 3 light curves to fetch\n" in done.stderr
     assert "\x1b" not in done.stderr + done.stdout
     assert "\r" not in done.stderr + done.stdout
 

@@ -73,11 +73,15 @@ def test_the_data_path_has_a_name_of_the_pipeline_too(
     [
         ({"sector": 0}, RequestError, "0 is not a sector"),
         ({"sector": "23"}, RequestError, "'23' is not a sector"),
-        ({"sector": 23, "n_processes": 0}, RequestError, "workers must be at least 1"),
+        ({"sector": [23, 24]}, RequestError, "has one sector"),
+        ({"sector": 23.0}, RequestError, "23.0 is not a sector"),
+        ({"sector": 23, "n_processes": 0}, RequestError, "workers must be at least 1 and a whole number"),
+        ({"sector": 23, "n_processes": "4"}, RequestError, "workers must be at least 1 and a whole number"),
         ({"sector": 23, "qlp_data_path": "x"}, TypeError, "has no argument qlp_data_path"),
         ({"sector": 23, "features": "fluxx"}, RequestError, "no feature 'fluxx'"),
         ({"sector": 23, "archive": "nowhere"}, RequestError, "no archive 'nowhere'"),
-        ({"sector": 23, "tiny_size": 0}, RequestError, "tiny_size must be at least 1"),
+        ({"sector": 23, "tiny_size": 0}, RequestError, "tiny_size must be at least 1 and a whole number"),
+        ({"sector": 23, "data_path": "x", "tglc_data_path": "y"}, TypeError, "mean the same"),
     ],
 )
 def test_a_wrong_argument_is_refused(
@@ -125,15 +129,26 @@ def test_what_is_there_is_not_downloaded_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["s0023_fits_download_script.sh", "s0023_target_list.csv"])
 @pytest.mark.parametrize("kept", [0, 0.5, 0.99])
-def test_a_cut_list_is_downloaded_again(
+def test_a_cut_list_is_downloaded_again_and_kept_beside(
     name: str, kept: float, server: DemoServer, tmp_path: Path
 ) -> None:
     downloader = make(server, tmp_path)
     downloader.create_sector_catalog(tiny=True)
     whole = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(whole[: int(len(whole) * kept)])
-    downloader.create_sector_catalog(tiny=True)
+    cut = whole[: int(len(whole) * kept)]
+    (tmp_path / name).write_bytes(cut)
+    with pytest.warns(UserWarning, match=rf"was not as it was downloaded: it is now .*{name}.old"):
+        downloader.create_sector_catalog(tiny=True)
     assert (tmp_path / name).read_bytes() == whole
+    assert (tmp_path / f"{name}.old").read_bytes() == cut
+
+
+def test_a_script_of_one_s_own_is_not_lost(server: DemoServer, tmp_path: Path) -> None:
+    downloader = make(server, tmp_path)
+    downloader.sh_path.write_text("# mine\n")
+    with pytest.warns(UserWarning, match="was not as it was downloaded"):
+        assert downloader.download_sh_script() is True
+    assert Path(f"{downloader.sh_path}.old").read_text() == "# mine\n"
 
 
 def test_lists_of_another_pipeline_in_the_same_folder_are_replaced(
@@ -221,7 +236,7 @@ def test_files_that_were_never_downloaded_are_failures(server: DemoServer, tmp_p
         downloader.processing_fn(catalog[0])
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Busy</html>", b"SIMPLE  =", "cut"])
+@pytest.mark.parametrize("body", [b"", b"<html>Busy</html>", b"SIMPLE  =", "cut", "another"])
 def test_a_damaged_file_is_downloaded_again(
     body: bytes | str, server: DemoServer, tmp_path: Path
 ) -> None:
@@ -230,11 +245,44 @@ def test_a_damaged_file_is_downloaded_again(
     downloader.batched_download(catalog)
     path = tmp_path / "fits" / downloader.fits_url(catalog[3])[1]
     whole = path.read_bytes()
-    path.write_bytes(whole[:-2880] if isinstance(body, str) else body)
+    other = (tmp_path / "fits" / downloader.fits_url(catalog[4])[1]).read_bytes()
+    bodies = {"cut": whole[:-2880], "another": other}
+    path.write_bytes(bodies[body] if isinstance(body, str) else body)
     assert not all(downloader.convert_fits_to_standard_format(catalog))
     assert downloader.batched_download(catalog) == [[True] * TINY]
     assert path.read_bytes() == whole
     assert all(downloader.convert_fits_to_standard_format(catalog))
+
+
+def test_light_curves_that_were_written_are_not_lost_with_their_files(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    downloader = make(server, tmp_path)
+    catalog = downloader.create_sector_catalog(tiny=True)
+    first, second = catalog[::2], catalog[1::2]
+    downloader.batched_download(first)
+    assert all(downloader.convert_fits_to_standard_format(first))
+    written = object_ids(tmp_path)
+    downloader.clean_up(fits_dir=tmp_path / "fits")
+    downloader.batched_download(second)
+    with pytest.warns(UserWarning, match=r"\d files .* were left .*: .* FITS files are gone"):
+        assert not all(downloader.convert_fits_to_standard_format(second))
+    assert set(written) < set(object_ids(tmp_path))
+    downloader.batched_download(first)
+    assert all(downloader.convert_fits_to_standard_format(second))
+    assert len(object_ids(tmp_path)) == TINY
+
+
+def test_a_directory_that_can_t_be_built_into_is_found_out_before_the_download(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "README.md").write_text("My thesis.\n")
+    with DemoServer() as counted:
+        downloader = make(counted, tmp_path, hdf5_output_dir=tmp_path / "out")
+        with pytest.raises(DatasetError, match="was not written by tessloom"):
+            downloader.download_sector(tiny=True)
+        assert not counted.requests
 
 
 # Catalogues that people have changed.
@@ -269,6 +317,37 @@ def test_an_empty_catalogue_is_no_crash(server: DemoServer, tmp_path: Path) -> N
     catalog = downloader.create_sector_catalog(tiny=True)[:0]
     assert downloader.batched_download(catalog) == []
     assert downloader.convert_fits_to_standard_format(catalog) == []
+
+
+def test_a_corrected_position_leaves_a_star_where_it_was(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    downloader = make(server, tmp_path)
+    catalog = downloader.create_sector_catalog(tiny=True)
+    downloader.batched_download(catalog)
+    wrong = catalog.copy()
+    wrong["RA"] = (wrong["RA"] + 90) % 360
+    assert all(downloader.convert_fits_to_standard_format(wrong))
+    assert all(downloader.convert_fits_to_standard_format(catalog))
+    assert len(object_ids(tmp_path)) == TINY
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (list, "is an astropy Table, not a list"),
+        (lambda table: Table(table, meta={"sector": 24}), "the catalogue is of sector 24, not 23"),
+        (lambda table: Table(table, meta={"pipeline": "qlp"}), "is of pipeline qlp, not spoc"),
+    ],
+)
+def test_another_catalogue_is_refused(
+    change: Any, message: str, server: DemoServer, tmp_path: Path
+) -> None:
+    downloader = make(server, tmp_path)
+    catalog = change(downloader.create_sector_catalog(tiny=True))
+    for use in (downloader.batched_download, downloader.convert_fits_to_standard_format):
+        with pytest.raises(RequestError, match=message):
+            use(catalog)
 
 
 def test_a_catalogue_without_ids_is_refused(server: DemoServer, tmp_path: Path) -> None:
@@ -310,6 +389,22 @@ def test_replaced_parsing_chooses_the_targets(server: DemoServer, tmp_path: Path
     ]
 
 
+def test_replaced_parsing_keeps_the_versions_that_the_script_has(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    class Own(SPOC_Downloader):
+        def parse_line(self, line: str) -> list[Any]:
+            return super().parse_line(line)
+
+    downloader = make(server, tmp_path, Own)
+    downloader.download_sh_script()
+    script = downloader.sh_path.read_text()
+    downloader.sh_path.write_text(script.replace("_v1_lc.fits", "_v2_lc.fits"))
+    catalog = downloader.create_sector_catalog(tiny=True)
+    assert set(catalog["version"]) == {"v2"}
+    assert downloader.fits_url(catalog[0])[0].endswith("_tess_v2_lc.fits")
+
+
 def test_a_replaced_download_is_what_is_called(server: DemoServer, tmp_path: Path) -> None:
     asked: list[int] = []
 
@@ -338,6 +433,8 @@ def test_replaced_addresses_are_kept_in_the_conversion(server: DemoServer, tmp_p
     assert len(list((tmp_path / "fits").glob("*.fits"))) == TINY
     make(server, tmp_path / "usual").download_sector(tiny=True)
     assert object_ids(tmp_path) == object_ids(tmp_path / "usual")
+    catalog = downloader.create_sector_catalog(tiny=True)
+    assert all(downloader.convert_fits_to_standard_format(vstack([catalog, catalog[:5]])))
 
 
 class Normalised(SPOC_Downloader):
@@ -399,7 +496,12 @@ def test_a_changed_processing_fn_makes_the_files_anew(server: DemoServer, tmp_pa
     [
         ({"time": np.arange(3.0), "flux": np.arange(4.0)}, "arrays of different lengths"),
         ({"TIC_ID": 3}, "no array with a value at each cadence"),
-        ({"time": np.zeros((3, 2))}, "no array with a value at each cadence"),
+        ({"time": np.zeros((3, 2))}, "'time' as float64 of 2 dimensions"),
+        ({"time": np.zeros(3), "a/b": 1}, "the name 'a/b'"),
+        ({"time": np.zeros(3), "x": None}, "'x' as object"),
+        ({"time": np.zeros(3, complex)}, "'time' as complex128"),
+        ({"time": np.array(["a"])}, "'time' as <U1 of 1 dimensions"),
+        ([1, 2], "returns list, not a dict"),
     ],
 )
 def test_a_processing_fn_that_returns_no_light_curve_is_refused(
@@ -415,6 +517,103 @@ def test_a_processing_fn_that_returns_no_light_curve_is_refused(
         downloader.convert_fits_to_standard_format(catalog)
     assert not partition_files(tmp_path)
     assert not partial_files(tmp_path)
+
+
+class Changing(SPOC_Downloader):
+    """Returns light curves that differ from the second one on."""
+
+    def __init__(self, *arguments: Any, values: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.values = iter(values)
+
+    def processing_fn(self, row: Any) -> dict[str, Any]:
+        return {"time": super().processing_fn(row)["time"], **next(self.values)}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "message"),
+    [
+        ({"x": 0}, {"x": 0.75}, "float64 as 'x', before it was int64"),
+        ({"x": 1}, {}, "nothing as 'x', before it was int64"),
+        ({}, {"x": np.arange(3)}, "different lengths"),
+        ({"x": 1.0}, {"x": "a"}, "text as 'x', before it was float64"),
+    ],
+)
+def test_light_curves_of_different_types_are_refused(
+    one: Any, other: Any, message: str, server: DemoServer, tmp_path: Path
+) -> None:
+    values = [one, other, *[other] * TINY]
+    downloader = make(server, tmp_path, Changing, values=values)
+    catalog = downloader.create_sector_catalog(tiny=True)
+    downloader.batched_download(catalog)
+    with pytest.raises(RequestError, match=message) as caught:
+        downloader.convert_fits_to_standard_format(catalog)
+    assert "This was at the light curve of " in caught.value.__notes__[0]
+
+
+def test_series_may_stand_together_and_have_masks(server: DemoServer, tmp_path: Path) -> None:
+    class Nested(SPOC_Downloader):
+        def processing_fn(self, row: Any) -> dict[str, Any]:
+            light_curve = super().processing_fn(row)
+            flux = np.ma.masked_array(light_curve["flux"], light_curve["quality"] != 0)
+            return {"lightcurve": {"time": light_curve["time"], "flux": flux}, "RA": row["RA"]}
+
+    downloader = make(server, tmp_path, Nested)
+    assert downloader.download_sector(tiny=True) is True
+    catalog = downloader.create_sector_catalog(tiny=True)
+    light_curve = SPOC_Downloader.processing_fn(downloader, catalog[0])
+    path = tmp_path / "SPOC" / f"healpix={catalog['healpix'][0]}" / "001-of-001.hdf5"
+    with h5py.File(path) as file:
+        place = list(file["object_id"].asstr()).index(light_curve["object_id"])
+        stored = file["flux"][place, : file["length"][place]]
+    flagged = light_curve["quality"] != 0
+    assert np.isnan(stored[flagged]).all()
+    np.testing.assert_array_equal(stored[~flagged], light_curve["flux"][~flagged])
+    assert stored.dtype == np.float32
+
+
+def test_a_light_curve_without_cadences_is_a_failure(server: DemoServer, tmp_path: Path) -> None:
+    class Empty(SPOC_Downloader):
+        def processing_fn(self, row: Any) -> dict[str, Any]:  # noqa: ARG002
+            return {"time": np.array([])}
+
+    downloader = make(server, tmp_path, Empty)
+    assert downloader.download_sector(tiny=True) is False
+    (status,) = tessloom.read_status(tmp_path)
+    assert {failure.detail for failure in status.failures} == {"the light curve has no cadences"}
+
+
+def test_an_exception_names_the_star_and_leaves_a_dataset(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    class Fails(SPOC_Downloader):
+        def processing_fn(self, row: Any) -> dict[str, Any]:
+            if row["TIC_ID"] == last:
+                raise ZeroDivisionError
+            return super().processing_fn(row)
+
+    downloader = make(server, tmp_path, Fails)
+    catalog = downloader.create_sector_catalog(tiny=True)
+    downloader.batched_download(catalog)
+    last = int(catalog["TIC_ID"][catalog["healpix"] == max(catalog["healpix"])][0])
+    with pytest.raises(ZeroDivisionError) as caught:
+        downloader.convert_fits_to_standard_format(catalog)
+    assert caught.value.__notes__ == [f"This was at the light curve of {last}."]
+    assert (tmp_path / "README.md").exists()
+    assert object_ids(tmp_path)
+    assert not partial_files(tmp_path)
+
+
+def test_a_processing_fn_needs_the_rows_of_earlier_catalogues(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    downloader = make(server, tmp_path, Normalised)
+    catalog = downloader.create_sector_catalog(tiny=True)
+    downloader.batched_download(catalog)
+    downloader.convert_fits_to_standard_format(catalog[:10])
+    with pytest.raises(RequestError, match="give it the rows of all catalogues together"):
+        downloader.convert_fits_to_standard_format(catalog[10:])
+    downloader.convert_fits_to_standard_format(vstack([catalog[10:], catalog[:10]]))
 
 
 # Cleaning up.
@@ -458,6 +657,34 @@ def test_nothing_is_removed_while_something_is_missing(server: DemoServer, tmp_p
     assert len(list((tmp_path / "fits").rglob("*.fits"))) == TINY - 1
 
 
+def test_files_are_not_removed_for_a_damaged_hdf5(server: DemoServer, tmp_path: Path) -> None:
+    downloader = make(server, tmp_path)
+    downloader.download_sector(tiny=True)
+    path = next(iter(partition_files(tmp_path).values()))
+    with h5py.File(path) as file:
+        chunk = file["flux"].id.get_chunk_info(0)
+    body = bytearray(path.read_bytes())
+    body[chunk.byte_offset + 20] ^= 1
+    path.write_bytes(body)
+    with pytest.raises(DatasetError, match=rf"{path} is damaged"):
+        downloader.clean_up(fits_dir=tmp_path / "fits")
+    assert len(list((tmp_path / "fits").rglob("*.fits"))) == TINY
+
+
+def test_the_archive_itself_and_what_is_outside_is_not_removed(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    first = make(server, tmp_path / "had")
+    first.download_sector(tiny=True)
+    shutil.copy(first.sh_path, first.fits_dir / first.sh_url.rpartition("/")[2])
+    again = make(str(first.fits_dir), tmp_path / "again", fits_dir=first.fits_dir)
+    with pytest.warns(UserWarning, match="Positions are taken"):
+        assert again.download_sector(tiny=True) is True
+    with pytest.raises(RequestError, match="is the archive itself: nothing was removed"):
+        again.clean_up(fits_dir=first.fits_dir)
+    assert len(list(first.fits_dir.rglob("*.fits"))) == TINY
+
+
 # The command.
 
 
@@ -467,7 +694,7 @@ def test_nothing_is_removed_while_something_is_missing(server: DemoServer, tmp_p
         (["--pipeline", "tglc"], 2, "required: -s/--sector"),
         (["--pipeline", "kepler", "-s", "23"], 2, "invalid choice: 'kepler'"),
         (["--pipeline", "tglc", "-s", "77"], 2, "no sector 77"),
-        (["--pipeline", "tglc", "-s", "23", "-n", "0"], 2, "must be at least 1"),
+        (["--pipeline", "tglc", "-s", "23", "-n", "0"], 2, "must be at least 1 and a whole number"),
         (["--pipeline", "tglc", "-s", "23", "--features", "fluxx"], 2, "no feature 'fluxx'"),
         (["--pipeline", "tglc", "-s", "23", "--data_path", "file"], 3, "can't write"),
     ],

@@ -362,7 +362,9 @@ def test_all_features_are_every_column_and_header_value(server: DemoServer, tmp_
             np.testing.assert_array_equal(file["flux_err"][:, 0], errors)
 
 
-def test_other_features_make_the_files_anew(server: DemoServer, tmp_path: Path) -> None:
+def test_more_features_make_the_files_anew_and_fewer_are_refused(
+    server: DemoServer, tmp_path: Path
+) -> None:
     def build(features: str) -> tessloom.Report:
         return tessloom.build(
             "spoc",
@@ -374,12 +376,57 @@ def test_other_features_make_the_files_anew(server: DemoServer, tmp_path: Path) 
             features=features,
         )
 
-    partitions = build("default").built
-    assert build("default").built == 0
-    assert build("time,sap_flux").built == partitions
+    partitions = build("time,flux").built
+    assert build("flux,time").built == 0
+    assert build("time,flux,sap_flux").built == partitions
+    before = contents(tmp_path)
+    with pytest.raises(DatasetError, match="has the arrays sap_flux, which were not asked for"):
+        build("time,flux")
+    assert contents(tmp_path) == before
     for file, _ in rows_of(tmp_path):
-        assert "sap_flux" in file
-        assert "quality" not in file
+        assert set(file) == {"time", "flux", "sap_flux", *ADDED}
+
+
+def test_the_card_names_arrays_that_only_some_files_have(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    import datasets
+
+    out = tmp_path / "built"
+    for sector in (23, 56):
+        tessloom.build(
+            "qlp", sector=sector, archive=server.address, out=out, limit=4, format="hdf5"
+        )
+    card = (out / "README.md").read_text("utf-8")
+    assert "Only some files in `QLP` have the arrays sys_rm_flux:" in card
+    stars = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path))
+    assert len(stars) == 8
+    assert "sys_rm_flux" not in stars.features
+
+
+def test_a_damaged_file_is_an_error_that_names_it(server: DemoServer, tmp_path: Path) -> None:
+    tessloom.build("spoc", sector=23, archive=server.address, out=tmp_path, limit=3, format="hdf5")
+    path = next(iter(partition_files(tmp_path).values()))
+    body = bytearray(path.read_bytes())
+    body[200:2000] = bytes(1800)
+    path.write_bytes(body)
+    with pytest.raises(DatasetError, match=rf"{path} (is damaged|was not written)"):
+        tessloom.build(
+            "spoc", sector=23, archive=server.address, out=tmp_path, limit=3, format="hdf5"
+        )
+
+
+def test_files_of_another_tool_are_not_touched(server: DemoServer, tmp_path: Path) -> None:
+    foreign = tmp_path / "SPOC" / "healpix=1644" / "001-of-001.hdf5"
+    foreign.parent.mkdir(parents=True)
+    with h5py.File(foreign, "w") as file:
+        file["object_id"] = [1, 2]
+    before = foreign.read_bytes()
+    with pytest.raises(DatasetError, match=r"001-of-001\.hdf5 was not written by tessloom: choo"):
+        tessloom.build(
+            "spoc", sector=23, archive=server.address, out=tmp_path, limit=3, format="hdf5"
+        )
+    assert foreign.read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 _LINE_EVERY = 10.0
 
 
-def display(wanted: bool = True) -> Progress:
-    """Return what suits standard error, or if it is not wanted, what shows nothing."""
+def display(wanted: bool = True, doing: str = "fetch") -> Progress:
+    """Return what suits standard error, or if it is not wanted, what shows nothing.
+
+    Parameters
+    ----------
+    doing
+        What is done to light curves.
+    """
     if not wanted:
         return Progress()
-    return TerminalProgress() if sys.stderr.isatty() else PlainProgress()
+    return TerminalProgress(doing) if sys.stderr.isatty() else PlainProgress(doing)
 
 
 @contextmanager
@@ -46,6 +52,9 @@ def bytes_display(name: str, wanted: bool = True) -> Iterator[Callable[[int], No
 
 
 class _Display(Progress):
+    def __init__(self, doing: str = "fetch") -> None:
+        self._doing = doing
+
     def listing(self, pipeline: Pipeline, sector: int) -> None:
         """Say that the lists are being read: some have gigabytes."""
         _say(f"{pipeline.name} sector {sector}: reading the archive's lists")
@@ -69,7 +78,7 @@ class TerminalProgress(_Display):
             console=Console(stderr=True),
         )
         self._task: rich.progress.TaskID = self._bar.add_task(
-            f"{pipeline.name} sector {sector}", total=targets, failed=0
+            f"{pipeline.name} sector {sector}: {self._doing}", total=targets, failed=0
         )
         self._bar.start()
 
@@ -93,7 +102,7 @@ class PlainProgress(_Display):
         self._done = self._failed = 0
         self._said_at = time.monotonic()
         if targets:
-            self._say(f"{targets} light curves to go")
+            self._say(f"{targets} light curves to {self._doing}")
 
     def advance(self, done: int, failed: int) -> None:
         """Say how much is done, if it is time."""

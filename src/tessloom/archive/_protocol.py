@@ -42,7 +42,7 @@ class Archive(Protocol):
         ------
         UnknownSectorError
             There is no such sector; the message says which there are.
-        FileMissingError
+        ArchiveError
             There is the sector but no script.
         """
 

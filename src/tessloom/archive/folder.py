@@ -13,7 +13,7 @@ import numpy as np
 from tessloom.archive.findings import Findings
 from tessloom.archive.mirrors import ranges
 from tessloom.archive.script import FileNameCollector, ScriptReader
-from tessloom.errors import FileMissingError, FileUnavailableError, UnknownSectorError
+from tessloom.errors import ArchiveError, FileMissingError, FileUnavailableError, UnknownSectorError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -112,7 +112,7 @@ class FolderArchive:
         """Yield the download script in pieces."""
         scripts, _ = self._look_around(pipeline, sector, Findings())
         if not scripts:
-            raise FileMissingError(
+            raise ArchiveError(
                 f"{self._root} has light curves of {pipeline.title}, sector {sector}, but no script"
             )
         for piece in self._pieces(scripts[-1]):

@@ -86,7 +86,10 @@ class TargetListReader:
             self.full = not self._wanted
 
     def _read_header(self, line: bytes) -> None:
-        names = [name.strip().lstrip("#").strip().upper() for name in line.decode().split(",")]
+        names = [
+            name.strip().lstrip("#").strip().upper()
+            for name in line.decode("utf-8", "replace").split(",")
+        ]
         sought = {self._pipeline.id_in_list: "id", "TIC_ID": "tic_id", "RA": "ra", "DEC": "dec"}
         sought[self._pipeline.id_in_list] = "id"
         for name in (self._pipeline.id_in_list, "RA", "DEC"):

@@ -28,6 +28,8 @@ class Request:
     ----------
     pipelines
         As `dataset_format` declares them.
+    rebuild
+        Whether finished partitions are built too.
     """
 
     root: Path
@@ -40,6 +42,7 @@ class Request:
     keep_fits: Path | None = None
     retry_failed: bool = False
     refresh: bool = False
+    rebuild: bool = False
 
 
 def parse_pipelines(names: str | Iterable[str]) -> list[Pipeline]:
@@ -100,6 +103,11 @@ def parse_features(features: str | Iterable[str] | None) -> tuple[str, ...] | No
 
 def parse_workers(number: int) -> int:
     """Check the number of workers."""
-    if number < 1:
-        raise RequestError(f"workers must be at least 1, not {number}")
-    return number
+    return parse_count("workers", number)
+
+
+def parse_count(name: str, number: int) -> int:
+    """Check a number of things; `name` is for the error."""
+    if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
+        raise RequestError(f"{name} must be at least 1 and a whole number, not {number!r}")
+    return int(number)

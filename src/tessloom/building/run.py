@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
     from tessloom.building.sector_plan import ReadListing, SectorPlan
+    from tessloom.dataset._protocol import DatasetFormat
     from tessloom.pipelines import Pipeline
 
     # How partitions become files.
@@ -145,11 +146,32 @@ def build(
             request.progress.listing(pipeline, sector)
             return _read_listing(request.selection, address, pipeline, sector)
 
-        check_format(request.root, dataset_format)
+        check_directory(request.root, dataset_format, declared)
         if dry_run:
             return _plan_only(request, address, read)
         with _locked(request.root):
             return _build(request, address, read)
+
+
+def check_directory(
+    root: Path, dataset_format: DatasetFormat, pipelines: Iterable[Pipeline]
+) -> None:
+    """Check that a dataset can be built into a directory without harm to what is there.
+
+    Parameters
+    ----------
+    pipelines
+        As `dataset_format` declares them.
+
+    Raises
+    ------
+    DatasetError
+        It holds another format, files that others wrote, or more than would be written now.
+    """
+    check_format(root, dataset_format)
+    check_card(root)
+    for pipeline in pipelines:
+        dataset_format.check_additions(root, pipeline)
 
 
 def build_targets(
@@ -167,7 +189,6 @@ def build_targets(
     DatasetError
         As in `build`.
     """
-    check_format(request.root, request.dataset_format)
     with _locked(request.root):
         return _build(request, address, lambda _pipeline, _sector: listing, write)
 
@@ -176,7 +197,6 @@ def _build(
     request: Request, address: ArchiveAddress, read: ReadListing, write: Write | None = None
 ) -> Report:
     dataset_format = request.dataset_format
-    check_card(request.root)
     statuses: list[SectorStatus] = []
     results: list[Result] = []
     try:

@@ -60,6 +60,7 @@ def plan_sector(
     partitions = make_partitions(pipeline, sector, listing.targets, contents)
     receipts = _receipts(request, partitions)
     to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
+    to_do = partitions if request.rebuild else to_do
     return SectorPlan(pipeline, sector, listing, partitions, to_do)
 
 

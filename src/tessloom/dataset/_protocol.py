@@ -54,6 +54,15 @@ class DatasetFormat(Protocol):
     def request_key(self, pipeline: Pipeline) -> str:
         """Return what a file's contents depend on beside its targets, as a short text."""
 
+    def check_additions(self, root: Path, pipeline: Pipeline) -> None:
+        """Check that new files will not take away what earlier ones have.
+
+        Raises
+        ------
+        DatasetError
+            They would.
+        """
+
     def directory(self, root: Path, pipeline: Pipeline) -> Path:
         """Return the directory that holds all files of a pipeline."""
 

@@ -40,6 +40,9 @@ class HatsFormat:
         """Return nothing: every column is kept."""
         return ""
 
+    def check_additions(self, root: Path, pipeline: Pipeline) -> None:
+        """Find nothing: all files have the same columns."""
+
     def directory(self, root: Path, pipeline: Pipeline) -> Path:
         """Return the collection's directory."""
         return root / pipeline.name

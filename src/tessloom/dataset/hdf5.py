@@ -29,7 +29,12 @@ _RECEIPT = "tessloom"
 _CHUNK_ROWS = 64
 _CHUNK_BYTES = 2**20
 _SCALARS_CHUNK_ROWS = 1024
-_COMPRESSION: dict[str, Any] = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+_COMPRESSION: dict[str, Any] = {
+    "compression": "gzip",
+    "compression_opts": 1,
+    "shuffle": True,
+    "fletcher32": True,
+}
 
 
 class Hdf5Writer:

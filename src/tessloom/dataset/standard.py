@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import h5py
 
 from tessloom.dataset.card import Summary, write_card
 from tessloom.dataset.features import ADDED, ALL, DEFAULT, HEALPIX_ORDER, choose_features
 from tessloom.dataset.hdf5 import Hdf5Writer, read_hdf5_receipt
+from tessloom.dataset.receipt import Receipt, damaged
 from tessloom.dataset.rows import RowFormat
+from tessloom.errors import DatasetError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tessloom.dataset._protocol import Writer
-    from tessloom.dataset.receipt import Receipt
     from tessloom.pipelines import Feature, Pipeline
 
 __all__ = ["ADDED", "ALL", "DEFAULT", "StandardFormat"]
@@ -47,8 +48,12 @@ Arrays have the shape `(n, T)` or `(n,)`. Rows are padded with zeros up to the l
 of their file; `length` says where the padding starts. `time` is BTJD (BJD - 2457000, TDB) in
 double. `object_id`, `ra`, `dec` (degrees, ICRS) and `healpix` (nside 16, NESTED) are there for
 cross-matching. Nothing was cleaned or left out.
-
+{partial}
 ## Sources and citations
+"""
+_PARTIAL = """
+Only some files in `{directory}` have the arrays {arrays}: h5py reads them there,
+Hugging Face datasets leaves them out.
 """
 
 
@@ -90,6 +95,17 @@ class StandardFormat:
         """Return the names of the features."""
         return " ".join(sorted(feature.name for feature in self.features(pipeline)))
 
+    def check_additions(self, root: Path, pipeline: Pipeline) -> None:
+        """Check that files have no array that is not asked for now: building would drop it."""
+        asked = {*ADDED, *(feature.name for feature in self.features(pipeline))}
+        for path in sorted(self.directory(root, pipeline).glob(f"healpix=*/*{_FIRST}")):
+            lost = sorted(_read(path).kinds.keys() - asked)
+            if lost:
+                raise DatasetError(
+                    f"{path} has the arrays {', '.join(lost)}, which were not asked for now: ask "
+                    "for them too, or choose another directory"
+                )
+
     def directory(self, root: Path, pipeline: Pipeline) -> Path:
         """Return the pipeline's directory, in capitals."""
         return root / pipeline.name.upper()
@@ -129,48 +145,71 @@ class StandardFormat:
 
     def object_ids(self, path: Path) -> Counter[str]:
         """Count the light curves of a partition by ``object_id``."""
-        with h5py.File(path) as file:
-            return Counter(file["object_id"].asstr()[:] if "object_id" in file else ())
+        try:
+            with h5py.File(path) as file:
+                return Counter(file["object_id"].asstr()[:] if "object_id" in file else ())
+        except (OSError, RuntimeError, KeyError) as error:
+            raise damaged(path, error) from error
 
     def publish(self, root: Path) -> None:
         """Write the card, with which Hugging Face datasets opens the directory."""
         summaries, configs, information = [], ["configs:"], ["dataset_info:"]
+        partial = ""
         for pipeline in PIPELINES.values():
-            sectors: set[int] = set()
-            rows, synthetic = 0, False
-            kinds: list[dict[str, str]] = []
-            for _, sector, path in self.partitions(root, pipeline):
-                receipt = self.read_receipt(path)
-                if receipt.written:
-                    sectors.add(sector)
-                    rows += receipt.written
-                    synthetic |= receipt.synthetic
-                    kinds.append(_kinds(path))
-            if rows:
-                summaries.append(Summary(pipeline, sorted(sectors), rows, synthetic))
-                name, directory = pipeline.name, pipeline.name.upper()
-                configs += [f"- config_name: {name}", "  data_files:", "  - split: train"]
-                configs.append(f'    path: "{directory}/healpix=*/*{_FIRST}"')
-                information += [f"- config_name: {name}", "  features:", *_in_all(kinds)]
+            paths = sorted(path for _, _, path in self.partitions(root, pipeline))
+            files = [file for path in paths if (file := _read(path)).receipt.written]
+            if not files:
+                continue
+            name, directory = pipeline.name, self.directory(root, pipeline).name
+            receipts = [file.receipt for file in files]
+            summaries.append(
+                Summary(
+                    pipeline,
+                    sorted({receipt.sector for receipt in receipts}),
+                    sum(receipt.written for receipt in receipts),
+                    any(receipt.synthetic for receipt in receipts),
+                )
+            )
+            configs += [f"- config_name: {name}", "  data_files:", "  - split: train"]
+            configs.append(f'    path: "{directory}/healpix=*/*{_FIRST}"')
+            # Hugging Face datasets passes over arrays that are not declared, and fails at a
+            # declared one that a file lacks.
+            shared = set.intersection(*(set(file.kinds.items()) for file in files))
+            information += [f"- config_name: {name}", "  features:"]
+            for array, kind in sorted(shared):
+                information += [f"  - name: {array}", f"    {kind}"]
+            if left_out := sorted(
+                {key for file in files for key in file.kinds} - dict(shared).keys()
+            ):
+                partial += _PARTIAL.format(directory=directory, arrays=", ".join(left_out))
         if summaries:
             name = summaries[0].pipeline.name
-            opening = _OPENING.format(name=name, directory=name.upper())
+            opening = _OPENING.format(name=name, directory=name.upper(), partial=partial)
             write_card(root, summaries, [*configs, *information], opening)
 
 
-def _kinds(path: Path) -> dict[str, str]:
-    """Return what the card calls each array's type; its length may differ between files."""
+class _File(NamedTuple):
+    """What the card needs of one file.
+
+    Attributes
+    ----------
+    kinds
+        What the card calls each array's type; its length may differ between files.
+    """
+
+    receipt: Receipt
+    kinds: dict[str, str]
+
+
+def _read(path: Path) -> _File:
+    receipt = read_hdf5_receipt(path)
     kinds = {}
-    with h5py.File(path) as file:
-        for name, dataset in file.items():
-            element = "string" if dataset.dtype.kind == "O" else dataset.dtype.name
-            kinds[name] = f"{'list' if dataset.ndim > 1 else 'dtype'}: {element}"
-    return kinds
-
-
-def _in_all(kinds: list[dict[str, str]]) -> Iterator[str]:
-    """Yield the features that every file has: Hugging Face datasets passes over all others."""
-    for name, kind in kinds[0].items():
-        if all(other.get(name) == kind for other in kinds):
-            yield f"  - name: {name}"
-            yield f"    {kind}"
+    try:
+        with h5py.File(path) as file:
+            for name, dataset in file.items():
+                element = "string" if dataset.dtype.kind == "O" else dataset.dtype.name
+                kinds[name] = f"{'list' if dataset.ndim > 1 else 'dtype'}: {element}"
+    # h5py gives None for what it can't open.
+    except (OSError, RuntimeError, AttributeError) as error:
+        raise damaged(path, error) from error
+    return _File(receipt, kinds)

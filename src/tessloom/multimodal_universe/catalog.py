@@ -17,6 +17,7 @@ from tessloom.errors import RequestError
 from tessloom.healpix import coarser
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tessloom.pipelines import Pipeline
@@ -32,7 +33,7 @@ def parameter_names(pipeline: Pipeline) -> list[str]:
     return [pipeline.id_in_list, *ccd, *_FOURS]
 
 
-def to_table(pipeline: Pipeline, targets: pa.Table) -> Table:
+def to_table(pipeline: Pipeline, sector: int, targets: pa.Table) -> Table:
     """Return rows of a listing as a catalogue.
 
     Columns: `parameter_names`, ``RA`` and ``DEC`` (degrees; NaN if unknown), ``TIC_ID`` (0 if
@@ -55,19 +56,24 @@ def to_table(pipeline: Pipeline, targets: pa.Table) -> Table:
     versions = targets["version"].to_pylist()
     if set(versions) - {pipeline.version}:
         columns["version"] = versions
-    return Table(columns)
+    return Table(columns, meta={"pipeline": pipeline.name, "sector": sector})
 
 
-def to_targets(pipeline: Pipeline, catalog: Table) -> pa.Table:
-    """Return the rows of a catalogue as `archive.targets.SCHEMA` has them, each target once.
+def check(pipeline: Pipeline, sector: int, catalog: Any) -> None:
+    """Check that something is a catalogue of this pipeline and sector.
 
     Only the id, and for TGLC camera and CCD, must be there.
 
     Raises
     ------
     RequestError
-        One of them is missing.
+        It is not.
     """
+    if not isinstance(catalog, Table):
+        raise RequestError(f"a catalogue is an astropy Table, not a {type(catalog).__name__}")
+    for what, own in (("pipeline", pipeline.name), ("sector", sector)):
+        if catalog.meta.get(what, own) != own:
+            raise RequestError(f"the catalogue is of {what} {catalog.meta[what]}, not {own}")
     needed = [name for name in parameter_names(pipeline) if name not in _FOURS]
     missing = [name for name in needed if name not in catalog.colnames]
     if missing:
@@ -75,6 +81,18 @@ def to_targets(pipeline: Pipeline, catalog: Table) -> pa.Table:
             f"the catalogue has no column {', '.join(missing)}; it has: "
             + ", ".join(catalog.colnames)
         )
+
+
+def to_targets(
+    pipeline: Pipeline, catalog: Table, paths: Sequence[object] | None = None
+) -> pa.Table:
+    """Return the rows of a catalogue as `archive.targets.SCHEMA` has them, each target once.
+
+    Parameters
+    ----------
+    paths
+        Of the rows' files, where those are not at their usual places.
+    """
     count = len(catalog)
     identifiers = np.asarray(catalog[pipeline.id_in_list], np.int64)
     cameras, ccds = (
@@ -85,6 +103,8 @@ def to_targets(pipeline: Pipeline, catalog: Table) -> pa.Table:
     columns["version"] = [pipeline.version] * count
     if "version" in catalog.colnames:
         columns["version"] = [str(version) for version in catalog["version"]]
+    if paths is not None:
+        columns["path"] = [str(path) for path in paths]
     for ours, name in (("ra", "RA"), ("dec", "DEC")):
         if name in catalog.colnames:
             values = np.asarray(catalog[name], np.float64)
@@ -99,6 +119,8 @@ def to_targets(pipeline: Pipeline, catalog: Table) -> pa.Table:
 def row_target(pipeline: Pipeline, row: Any) -> dict[str, Any]:
     """Return one row of a catalogue, or a mapping with its names, as a target of a listing."""
     names = names_of(row)
+    if pipeline.id_in_list not in names:
+        raise RequestError(f"the row has no {pipeline.id_in_list}; it has: {', '.join(names)}")
     return {
         "id": int(row[pipeline.id_in_list]),
         "camera": int(row["cam"]) if pipeline.names_ccd else 0,
@@ -117,12 +139,6 @@ def row_key(pipeline: Pipeline, row: Any) -> tuple[int, int, int]:
 def names_of(row: Any) -> list[str]:
     """Return the columns of a table's row, or the names of a mapping."""
     return list(row.colnames if hasattr(row, "colnames") else row.keys())
-
-
-def with_paths(targets: pa.Table, paths: list[str]) -> pa.Table:
-    """Return targets with the paths of their files, where those are not the archive's."""
-    index = targets.column_names.index("path")
-    return targets.set_column(index, "path", pa.array(paths, pa.string()))
 
 
 def write_table(path: Path, catalog: Table) -> None:

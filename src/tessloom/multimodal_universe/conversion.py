@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
+import h5py
+import pyarrow.compute as pc
 
 from tessloom.archive import (
     Folder,
@@ -17,21 +18,23 @@ from tessloom.archive import (
     light_curve_path,
 )
 from tessloom.archive.findings import Findings
+from tessloom.building.plan import make_partitions
 from tessloom.building.request import Request
-from tessloom.building.run import build_targets
-from tessloom.dataset.features import HEALPIX_ORDER
+from tessloom.building.run import build_targets, check_directory
 from tessloom.dataset.listing_file import read_listing_file
+from tessloom.dataset.receipt import damaged
 from tessloom.dataset.status import sector_status
-from tessloom.errors import DatasetError
+from tessloom.errors import DatasetError, RequestError
 from tessloom.healpix import coarser
 from tessloom.multimodal_universe import catalog as catalogs
-from tessloom.multimodal_universe.custom import CustomFormat, source_key, write_partition
+from tessloom.multimodal_universe.custom import CustomFormat, CustomPartitions
 from tessloom.multimodal_universe.lists import place_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    import pyarrow as pa
     from astropy.table import Table
 
     from tessloom.building.partition import Result
@@ -66,31 +69,42 @@ class Conversion:
 
     def run(self, targets: pa.Table) -> list[bool]:
         """Convert the files of targets; return for each pixel whether its file is complete."""
+        check_directory(self.root, self.standard, [self.pipeline])
         return self._build(self.standard, self._placed(targets), None)
 
     def run_with(
         self,
-        processing_fn: Callable[[Any], dict[str, Any] | None],
+        processing_fn: Callable[[Any], Mapping[str, Any] | None],
         targets: pa.Table,
         catalog: Table,
     ) -> list[bool]:
-        """Do the same with light curves that a function makes of a catalogue's rows."""
-        custom = CustomFormat(self.standard.names, key=source_key(processing_fn))
+        """Do the same with light curves that a function makes of a catalogue's rows.
+
+        Files are made anew whether they are there or not: the function may have changed.
+        """
+        check_directory(self.root, self.standard, [])
+        custom = CustomFormat(self.standard.names)
         placed = self._placed(targets)
         rows = {catalogs.row_key(self.pipeline, row): row for row in catalog}
 
-        def make(target: dict[str, Any]) -> dict[str, Any] | None:
+        def make(target: dict[str, Any]) -> Mapping[str, Any] | None:
             key = (target["id"], target["camera"], target["ccd"])
-            if key not in rows:  # from an earlier catalogue
-                (rows[key],) = catalogs.to_table(self.pipeline, pa.Table.from_pylist([target]))
+            if key not in rows:
+                raise RequestError(
+                    f"star {target['id']} was converted from an earlier catalogue: processing_fn "
+                    "makes whole files, so give it the rows of all catalogues together (vstack)"
+                )
             return processing_fn(rows[key])
 
         def write(partitions: list[Partition]) -> list[Result]:
-            synthetic = bool(event_loop.run(self._is_synthetic(placed)))
-            return [
-                write_partition(partition, self.root, custom, make, synthetic=synthetic)
-                for partition in partitions
-            ]
+            writer = CustomPartitions(
+                root=self.root,
+                standard=custom,
+                make=make,
+                report=lambda failed: self.progress.advance(1, failed),
+                synthetic=bool(event_loop.run(self._is_synthetic(placed))),
+            )
+            return [writer.write(partition) for partition in partitions]
 
         return self._build(custom, placed, write)
 
@@ -113,39 +127,81 @@ class Conversion:
             workers=self.workers,
             progress=self.progress,
             retry_failed=True,
+            rebuild=write is not None,
         )
         listing = Listing(self.pipeline, self.sector, targets, Findings())
-        build_targets(request, self.source, listing, write)
-        placed = targets["healpix_29"].drop_null().to_numpy()
-        pixels = np.unique(coarser(placed, HEALPIX_ORDER)).tolist()
-        # Those that are nowhere come first, as in the catalogue.
-        nowhere = [False] if len(placed) < len(targets) else []
-        return nowhere + [self._is_complete(pixel) for pixel in pixels]
+        report = build_targets(request, self.source, listing, write)
+        if report.kept:
+            warnings.warn(
+                f"{report.kept} files in {self.root} were left as they are: they have light curves "
+                "whose FITS files are gone. Download those again, or convert into another folder",
+                stacklevel=4,
+            )
+        return self._pixels(dataset_format, targets)
 
-    def _is_complete(self, pixel: int) -> bool:
-        path = self.standard.partition_path(self.root, self.pipeline, pixel, self.sector)
+    def _pixels(self, dataset_format: StandardFormat, targets: pa.Table) -> list[bool]:
+        """Return for each pixel of targets whether its file has all that was asked for."""
+        asked = _listing(self.standard, self.pipeline, self.sector, self.root)
+        key = dataset_format.request_key(self.pipeline)
+        partitions = make_partitions(self.pipeline, self.sector, asked, key)
+        # A target that was placed once stays where it was.
+        wanted = asked.filter(pc.is_in(asked["id"], targets["id"].combine_chunks()))
+        placed = wanted["healpix_29"].drop_null().to_numpy()
+        pixels = set(coarser(placed, self.pipeline.healpix_order).tolist())
+        # Those that are nowhere come first, as in the catalogue.
+        nowhere = [False] if len(placed) < len(wanted) else []
+        return nowhere + [
+            self._is_complete(partition) for partition in partitions if partition.pixel in pixels
+        ]
+
+    def _is_complete(self, partition: Partition) -> bool:
+        path = self.standard.partition_path(self.root, self.pipeline, partition.pixel, self.sector)
+        if not path.exists():
+            return False
         receipt = self.standard.read_receipt(path)
-        return receipt.written == receipt.asked
+        return receipt.digest == partition.digest and receipt.written == receipt.asked
 
 
 def written_paths(
     standard: StandardFormat, pipeline: Pipeline, sector: int, root: Path
 ) -> list[str]:
-    """Return the paths of all FITS files of a sector that are in the HDF5.
+    """Return the paths of all FITS files of a sector, if all are in the HDF5.
+
+    Every array is read once.
 
     Raises
     ------
     DatasetError
-        One that was asked for is not.
+        One that was asked for is not there, or an HDF5 file is damaged.
     """
-    path = standard.listing_path(root, pipeline, sector)
-    if not path.exists():
-        raise DatasetError(f"{root} has no HDF5 of sector {sector}: nothing was removed")
+    targets = _listing(standard, pipeline, sector, root)
     status = sector_status(standard, root, pipeline, sector)
     if not status.complete:
         raise DatasetError(
             f"{status.asked - status.written} of {status.asked} light curves of sector {sector} "
             f"are not in {root}: nothing was removed. tessloom status says why"
         )
-    targets = read_listing_file(path).targets.to_pylist()
-    return [light_curve_path(pipeline, sector, target) for target in targets]
+    for partition in make_partitions(pipeline, sector, targets):
+        path = standard.partition_path(root, pipeline, partition.pixel, sector)
+        if standard.object_ids(path).total() != len(partition.targets):
+            raise DatasetError(
+                f"{path} does not have all light curves that were asked for: nothing was removed"
+            )
+        _read_all(path)
+    return [light_curve_path(pipeline, sector, target) for target in targets.to_pylist()]
+
+
+def _listing(standard: StandardFormat, pipeline: Pipeline, sector: int, root: Path) -> pa.Table:
+    path = standard.listing_path(root, pipeline, sector)
+    if not path.exists():
+        raise DatasetError(f"{root} has no HDF5 of sector {sector}: nothing was removed")
+    return read_listing_file(path).targets
+
+
+def _read_all(path: Path) -> None:
+    try:
+        with h5py.File(path) as file:
+            for dataset in file.values():
+                dataset[()]  # chunks carry a checksum
+    except (OSError, RuntimeError, TypeError) as error:
+        raise damaged(path, error) from error

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tessloom import fits
 from tessloom.archive import event_loop, slide
 from tessloom.dataset.layout import (
     cannot_write,
+    discard,
     partial_path,
     put_in_place,
     write_bytes,
     write_text,
 )
-from tessloom.errors import FitsError, TargetError, TessloomError
+from tessloom.errors import DatasetError, FitsError, RequestError, TargetError, TessloomError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -34,7 +36,8 @@ def download_text(
     """Write a script or list to disk as it comes in, unless it is there as a whole.
 
     A hidden file beside it keeps where it is from and its size: all pipelines and archives use
-    the same names, and other tools leave files cut off.
+    the same names, and other tools leave files cut off. What is there and was not downloaded, or
+    was changed since, is kept under another name.
 
     Parameters
     ----------
@@ -50,9 +53,10 @@ def download_text(
     DatasetError
         The disk does not take it.
     """
-    note = path.with_name(f".{path.name}.source")
-    origin = f"{address.name} {source}"
-    if _noted(note) == (origin, _size(path)):
+    note = note_path(path)
+    origin, size = _noted(note)
+    wanted = f"{address.name} {source}"
+    if (origin, size) == (wanted, _size(path)):
         return
     partial = partial_path(path)
 
@@ -66,14 +70,23 @@ def download_text(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         event_loop.run(read())
+        if path.exists() and size != _size(path):
+            kept = path.with_name(f"{path.name}.old")
+            path.replace(kept)
+            warnings.warn(f"{path} was not as it was downloaded: it is now {kept}", stacklevel=4)
         put_in_place(partial, path)
-        write_text(note, f"{_size(path)} {origin}\n")
+        write_text(note, f"{_size(path)} {wanted}\n")
     except TessloomError:
         raise
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         discard(partial)
+
+
+def note_path(path: Path) -> Path:
+    """Return the hidden file that says where a script or list is from."""
+    return path.with_name(f".{path.name}.source")
 
 
 def _noted(note: Path) -> tuple[str, int]:
@@ -88,17 +101,45 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None
 
 
+@dataclass(frozen=True)
+class WantedFile:
+    """One FITS file.
+
+    Attributes
+    ----------
+    source
+        Its address, or path below the archive's.
+    path
+        Where it is to stand.
+    check
+        Raises `FitsError` for a body that is not the file.
+    """
+
+    source: str
+    path: Path
+    check: Callable[[bytes], object]
+
+    def accept(self, body: bytes) -> bytes:
+        """Return the body, checked."""
+        self.check(body)
+        return body
+
+    def is_there(self) -> bool:
+        """Return whether the file is there, whole, and the right one."""
+        try:
+            self.check(self.path.read_bytes())
+        except (OSError, FitsError):
+            return False
+        return True
+
+
 def download_files(
-    address: ArchiveAddress,
-    files: Sequence[tuple[str, Path]],
-    report: Callable[[bool], None],
+    address: ArchiveAddress, files: Sequence[WantedFile], report: Callable[[bool], None]
 ) -> list[TargetError | None]:
     """Download light curves that are not there yet; return None or the error for each.
 
     Parameters
     ----------
-    files
-        Address of each file and where it is to stand.
     report
         Called as each is done, with whether it is there.
 
@@ -115,11 +156,11 @@ def download_files(
         async with address.open(address.connections) as archive:
 
             async def get(index: int) -> None:
-                source, path = files[index]
-                if not is_whole(path):
+                file = files[index]
+                if not file.is_there():
                     try:
-                        body = await archive.fetch(source, _checked)
-                        await asyncio.to_thread(write_bytes, path, body)
+                        body = await archive.fetch(file.source, file.accept)
+                        await asyncio.to_thread(write_bytes, file.path, body)
                     except TargetError as error:
                         outcomes[index] = error
                 report(outcomes[index] is None)
@@ -130,25 +171,25 @@ def download_files(
     return outcomes
 
 
-def is_whole(path: Path) -> bool:
-    """Return whether a FITS file is there and has the size that its headers imply."""
-    try:
-        _checked(path.read_bytes())
-    except (OSError, FitsError):
-        return False
-    return True
-
-
-def _checked(body: bytes) -> bytes:
-    fits.check_file(body)
-    return body
-
-
 def remove_files(folder: Path, paths: Iterable[str]) -> None:
-    """Remove files below a folder, and what folders that leaves empty, but not `folder`."""
+    """Remove files below a folder, and what folders that leaves empty, but not `folder`.
+
+    Raises
+    ------
+    RequestError
+        A path leads out of the folder.
+    DatasetError
+        A file can't be removed.
+    """
+    folder = folder.resolve()
     for path in paths:
-        file = folder / path
-        file.unlink(missing_ok=True)
+        file = (folder / path).resolve()
+        if not file.is_relative_to(folder):
+            raise RequestError(f"{path} leads out of {folder}: it was not removed")
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise DatasetError(f"can't remove {file}: {error.strerror}") from error
         for parent in file.parents:
             if parent == folder or not _removed(parent):
                 break

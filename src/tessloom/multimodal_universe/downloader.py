@@ -7,20 +7,35 @@ import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tessloom import fits
 from tessloom.archive import TINY, Findings, Folder, light_curve_path
 from tessloom.building.opening import open_archive
-from tessloom.building.request import parse_features, parse_sectors, parse_workers
+from tessloom.building.request import parse_count, parse_features, parse_sectors, parse_workers
+from tessloom.building.run import check_directory
 from tessloom.dataset.standard import StandardFormat
-from tessloom.errors import ArchiveError, FileMissingError, RequestError, TargetError
+from tessloom.errors import (
+    ArchiveError,
+    FileMissingError,
+    FileUnavailableError,
+    RequestError,
+    TargetError,
+)
 from tessloom.multimodal_universe import catalog as catalogs
 from tessloom.multimodal_universe import lists
 from tessloom.multimodal_universe.conversion import Conversion, written_paths
-from tessloom.multimodal_universe.download import download_files, download_text, remove_files
+from tessloom.multimodal_universe.download import (
+    WantedFile,
+    download_files,
+    download_text,
+    note_path,
+    remove_files,
+)
 from tessloom.multimodal_universe.light_curve import LightCurveReader
 from tessloom.pipelines import get_pipeline
 from tessloom.progress_display import bytes_display, display
@@ -51,7 +66,7 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
     fits_dir
         Folder for the FITS files. Default: ``fits`` in `data_path`.
     n_processes
-        Processes that convert files.
+        Processes that convert files. A `processing_fn` of a subclass runs in this one.
     archive
         See `tessloom.build`. None: what ``TESSLOOM_ARCHIVE`` says, else MAST.
     features
@@ -95,22 +110,26 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
                 "TESS_Downloader itself has no pipeline: use QLP_Downloader, SPOC_Downloader or "
                 "TGLC_Downloader"
             )
-        own_path = named.pop(f"{self.pipeline.lower()}_data_path", None)
+        own_name = f"{self.pipeline.lower()}_data_path"
+        own_path = named.pop(own_name, None)
+        if data_path is not None and own_path is not None:
+            raise TypeError(f"data_path and {own_name} mean the same: give one")
         if named:
             raise TypeError(f"{type(self).__name__} has no argument {', '.join(named)}")
         names = parse_features(features)
         self._standard = StandardFormat() if names is None else StandardFormat(names)
         self._pipeline = self._standard.declare(get_pipeline(self.pipeline))
         self._standard.features(self._pipeline)  # an unknown one is an error here, not later
-        (self.sector,) = parse_sectors(sector)
+        sectors = parse_sectors(sector)
+        if len(sectors) > 1:
+            raise RequestError(f"a downloader has one sector, not {sectors}")
+        self.sector = sectors[0]
         self.sector_str = f"s{self.sector:04d}"
         self.data_path = Path(data_path or own_path or "data")
         self.hdf5_output_dir = Path(hdf5_output_dir or self.data_path)
         self.fits_dir = Path(fits_dir or self.data_path / "fits")
         self.n_processes = parse_workers(n_processes)
-        if tiny_size < 1:
-            raise RequestError(f"tiny_size must be at least 1, not {tiny_size}")
-        self.tiny_size = tiny_size
+        self.tiny_size = parse_count("tiny_size", tiny_size)
         self.failures: dict[str, TargetError] = {}
         self._light_curves: LightCurveReader | None = None
         self.catalog_column_names = catalogs.parameter_names(self._pipeline)
@@ -126,16 +145,17 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
     @property
     def sh_path(self) -> Path:
         """Where the download script is kept."""
-        return self.data_path / f"{self.sector_str}_fits_download_script.sh"
+        return Path(self.data_path) / f"{self.sector_str}_fits_download_script.sh"
 
     @property
     def csv_path(self) -> Path:
         """Where the target list is kept."""
-        return self.data_path / f"{self.sector_str}_target_list.csv"
+        return Path(self.data_path) / f"{self.sector_str}_target_list.csv"
 
     def catalog_path(self, *, tiny: bool) -> Path:
         """Return where the catalogue is kept."""
-        return self.data_path / f"{self.sector_str}_catalog{'_tiny' if tiny else ''}.hdf5"
+        tail = "_tiny" if tiny else ""
+        return Path(self.data_path) / f"{self.sector_str}_catalog{tail}.hdf5"
 
     def download_sh_script(self, show_progress: bool = False) -> bool:
         """Download the script, unless it is there as a whole; return True.
@@ -181,18 +201,24 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         Raises
         ------
         RequestError
-            The line names no light curve of this pipeline.
+            The line names no light curve of this pipeline and sector.
         """
-        return lists.parse_command(self._pipeline, line)
+        return lists.parse_command(self._pipeline, self.sector, line)
 
     def parse_curl_commands(self, path: str | os.PathLike[str]) -> list[list[Any]]:
-        """Return what `parse_line` makes of the lines of `read_sh`."""
+        """Return what `parse_line` makes of the lines of `read_sh`.
+
+        A line for which it raises a ValueError is counted in a warning; one for which it returns
+        None is passed over.
+        """
         parsed, refused = [], []
         for line in self.read_sh(path):
             try:
-                parsed.append(self.parse_line(line))
-            except RequestError:
+                values = self.parse_line(line)
+            except ValueError:
                 refused.append(line)
+            else:
+                parsed += [] if values is None else [values]
         if refused:
             _warn(f"{len(refused)} lines of {path} name no light curve, such as {refused[0]!r}")
         return parsed
@@ -209,9 +235,11 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
             Whether to keep the catalogue in `data_path`.
         """
         self.download_sh_script()
+        csv_path: Path | None = self.csv_path
         try:
             self.download_target_csv_file()
         except FileMissingError as error:
+            csv_path = None
             _warn(f"{self.csv_url}: {error}. Positions are taken from the FITS files' headers")
         findings = Findings()
         names = self._file_names(findings, self.tiny_size if tiny else None)
@@ -221,13 +249,13 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
                 f"{self.sector}"
             )
         wanted = np.unique(names.identifiers) if tiny else None
-        rows = lists.read_target_list(self.csv_path, self._pipeline, findings, wanted)
+        rows = lists.read_target_list(csv_path, self._pipeline, findings, wanted)
         targets = lists.place_files(self._address, self._pipeline, self.sector, names, rows)
         for sentence in findings.sentences():
             _warn(sentence)
-        if not tiny and (absent := lists.without_file(rows, names)):
+        if not tiny and csv_path and (absent := lists.without_file(rows, names)):
             _warn(f"{len(absent)} targets of the list have no file, such as {absent[0]}")
-        catalog = catalogs.to_table(self._pipeline, targets)
+        catalog = catalogs.to_table(self._pipeline, self.sector, targets)
         if save_catalog:
             catalogs.write_table(self.catalog_path(tiny=tiny), catalog)
         return catalog
@@ -262,8 +290,9 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         ArchiveError, DatasetError
             The archive or the disk fails. What was had is kept.
         """
+        catalogs.check(self._pipeline, self.sector, catalog)
         rows = catalog[: self.tiny_size] if tiny else catalog
-        progress = display(show_progress)
+        progress = display(show_progress, "download")
         progress.start(self._pipeline, self.sector, len(rows))
         try:
             results = [
@@ -294,11 +323,14 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         target = catalogs.row_target(self._pipeline, row)
         path = self.fits_url(row)[1]
         try:
-            body = (self.fits_dir / path).read_bytes()
+            body = (Path(self.fits_dir) / path).read_bytes()
         except FileNotFoundError:
             missing = FileMissingError(f"{path} is not in {self.fits_dir}")
             raise self.failures.get(path, missing) from None
-        position = (row["RA"], row["DEC"]) if "RA" in catalogs.names_of(row) else None
+        except OSError as error:
+            raise FileUnavailableError(f"{path}: {error}") from error
+        placed = {"RA", "DEC"} <= set(catalogs.names_of(row))
+        position = (row["RA"], row["DEC"]) if placed else None
         return self._reader().read(body, target, position)
 
     def convert_fits_to_standard_format(
@@ -318,17 +350,18 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         DatasetError
             The directory can't be written into.
         """
-        targets = catalogs.to_targets(self._pipeline, catalog)
-        if self._overrides("fits_url"):
-            targets = catalogs.with_paths(targets, [self.fits_url(row)[1] for row in catalog])
+        catalogs.check(self._pipeline, self.sector, catalog)
+        own = self._overrides("fits_url")
+        paths = [self.fits_url(row)[1] for row in catalog] if own else None
+        targets = catalogs.to_targets(self._pipeline, catalog, paths)
         conversion = Conversion(
             standard=self._standard,
             pipeline=self._pipeline,
             sector=self.sector,
-            source=Folder(root=self.fits_dir.resolve(), failures=self.failures),
-            root=self.hdf5_output_dir,
+            source=Folder(root=Path(self.fits_dir).resolve(), failures=self.failures),
+            root=Path(self.hdf5_output_dir),
             workers=self.n_processes,
-            progress=display(show_progress),
+            progress=display(show_progress, "convert"),
         )
         if self._overrides("processing_fn"):
             return conversion.run_with(self.processing_fn, targets, catalog)
@@ -338,6 +371,8 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         self, tiny: bool = True, show_progress: bool = False, save_catalog: bool = True
     ) -> bool:
         """Go the whole way; return whether every light curve of the sector is in the HDF5."""
+        # Before hours of downloading: nothing could be written there.
+        check_directory(Path(self.hdf5_output_dir), self._standard, [self._pipeline])
         self.download_sh_script(show_progress)
         catalog = self.create_sector_catalog(save_catalog=save_catalog, tiny=tiny)
         results = self.batched_download(catalog=catalog, tiny=tiny, show_progress=show_progress)
@@ -362,15 +397,20 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         Raises
         ------
         DatasetError
-            A light curve that was asked for is not in the HDF5. Nothing was removed.
+            A light curve that was asked for is not in the HDF5: nothing was removed. Or a file
+            can't be removed.
+        RequestError
+            The folder is the archive itself.
         """
-        written = written_paths(self._standard, self._pipeline, self.sector, self.hdf5_output_dir)
+        root = Path(self.hdf5_output_dir)
+        written = written_paths(self._standard, self._pipeline, self.sector, root)
         if fits_dir is not None:
+            if Path(fits_dir).resolve() == Path(self.fits_base_url).resolve():
+                raise RequestError(f"{fits_dir} is the archive itself: nothing was removed")
             remove_files(Path(fits_dir), written)
-        if sh_dir is not None:
-            remove_files(Path(sh_dir), [self.sh_path.name])
-        if csv_dir is not None:
-            remove_files(Path(csv_dir), [self.csv_path.name])
+        for folder, path in ((sh_dir, self.sh_path), (csv_dir, self.csv_path)):
+            if folder is not None:
+                remove_files(Path(folder), [path.name, note_path(path).name])
 
     def _download_text(
         self,
@@ -388,27 +428,39 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         if not self._overrides("read_sh", "parse_line", "parse_curl_commands"):
             # In a stream, as scripts have up to 5 GB.
             return lists.read_script(self.sh_path, self._pipeline, self.sector, findings, limit)
-        return lists.from_parameters(self._pipeline, self.parse_curl_commands(self.sh_path)[:limit])
+        script = lists.read_script(self.sh_path, self._pipeline, self.sector, findings, None)
+        rows = self.parse_curl_commands(self.sh_path)
+        return lists.from_parameters(self._pipeline, rows, script, limit)
 
     def _download(self, rows: Iterable[Any], report: Callable[[bool], None]) -> list[bool]:
         if self._overrides("get_fits_lightcurve"):
+            results = []
             with ThreadPoolExecutor(self.n_processes) as executor:
-                results = [bool(there) for there in executor.map(self.get_fits_lightcurve, rows)]
-            for there in results:
-                report(there)
+                for there in executor.map(self.get_fits_lightcurve, rows):
+                    results.append(bool(there))
+                    report(results[-1])
             return results
         return self._fetch(rows, report)
 
     def _fetch(self, rows: Iterable[Any], report: Callable[[bool], None]) -> list[bool]:
-        files = [self.fits_url(row) for row in rows]
-        errors = download_files(
-            self._address, [(url, self.fits_dir / path) for url, path in files], report
+        own = self._overrides("fits_url", "processing_fn")
+        files: dict[str, WantedFile] = {}
+        paths: list[str] = []
+        for row in rows:
+            url, path = self.fits_url(row)
+            target = catalogs.row_target(self._pipeline, row)
+            # What a subclass asks for may be another product than this pipeline's light curves.
+            check = fits.check_file if own else partial(self._reader().check, target=target)
+            files[str(path)] = WantedFile(url, Path(self.fits_dir) / path, check)
+            paths.append(str(path))
+        errors = dict(
+            zip(files, download_files(self._address, list(files.values()), report), strict=True)
         )
-        for (_, path), error in zip(files, errors, strict=True):
+        for path, error in errors.items():
             self.failures.pop(path, None)
             if error is not None:
                 self.failures[path] = error
-        return [error is None for error in errors]
+        return [errors[path] is None for path in paths]
 
     def _reader(self) -> LightCurveReader:
         if self._light_curves is None:

@@ -33,6 +33,17 @@ class LightCurveReader:
         self._sector = sector
         self._decoder = Decoder(row_format.wanted)
 
+    def check(self, body: bytes, target: Mapping[str, Any]) -> None:
+        """Check that a file is whole and the light curve of a target.
+
+        Raises
+        ------
+        FitsError
+            It is not.
+        """
+        curve = self._decoder.decode(body)
+        self._format.row(curve, self._sector, target["id"], target["camera"], target["ccd"])
+
     def read(
         self, body: bytes, target: Mapping[str, Any], position: tuple[float, float] | None
     ) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tessloom.archive import (
 from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tessloom.pipelines import Pipeline
 
 _PIECE = 1 << 20
-_FOURS = 4
 
 
 def read_commands(path: Path) -> list[str]:
@@ -39,17 +38,19 @@ def read_commands(path: Path) -> list[str]:
     return [line for line in lines if line.strip() and not line.startswith("#")]
 
 
-def parse_command(pipeline: Pipeline, line: str) -> list[Any]:
+def parse_command(pipeline: Pipeline, sector: int, line: str) -> list[Any]:
     """Return id, camera and CCD if file names tell them, and the four directories, as text.
 
     Raises
     ------
     RequestError
-        The line names no light curve of the pipeline.
+        The line names no light curve of the pipeline and sector.
     """
     match = pipeline.file_name.search(line)
-    if match is None:
-        raise RequestError(f"this line names no light curve of {pipeline.title}: {line!r}")
+    if match is None or int(match["sector"]) != sector:
+        raise RequestError(
+            f"this line names no light curve of {pipeline.title}, sector {sector}: {line!r}"
+        )
     identifier = int(match["id"])
     ccd = [int(match["camera"]), int(match["ccd"])] if pipeline.names_ccd else []
     return [identifier, *ccd, *pipeline.fours(identifier)]
@@ -66,25 +67,44 @@ def read_script(
     return reader.close()
 
 
-def from_parameters(pipeline: Pipeline, rows: Sequence[Sequence[Any]]) -> FileNames:
-    """Return the light curves that rows of `catalog.parameter_names` name."""
-    columns = list(zip(*rows, strict=True)) or [()] * (3 + _FOURS)
-    zeros = np.zeros(len(rows), np.int8)
+def from_parameters(
+    pipeline: Pipeline, rows: Iterable[Sequence[Any]], script: FileNames, limit: int | None
+) -> FileNames:
+    """Return the light curves that rows of `catalog.parameter_names` name, each once.
+
+    Parameters
+    ----------
+    script
+        All that the script names: it knows versions, which rows don't.
+    """
+    width = 3 if pipeline.names_ccd else 1
+    keys = list(dict.fromkeys(tuple(map(int, row[:width])) for row in rows))[:limit]
+    columns = np.array(keys, np.int64).reshape(-1, width)
+    zeros = np.zeros(len(keys), np.int8)
+    known = {tuple(key): version for *key, version in _keys(script, width)}
+    names = (*script.version_names, pipeline.version)
+    versions = [known.get(key, len(names) - 1) for key in keys]
+    cameras, ccds = columns[:, 1:].T if pipeline.names_ccd else (zeros, zeros)
     return FileNames(
-        np.array(columns[0], np.int64),
-        np.array(columns[1], np.int8) if pipeline.names_ccd else zeros,
-        np.array(columns[2], np.int8) if pipeline.names_ccd else zeros,
-        zeros.astype(np.int16),
-        (pipeline.version,),
+        columns[:, 0],
+        cameras.astype(np.int8),
+        ccds.astype(np.int8),
+        np.array(versions, np.int16),
+        names,
     )
 
 
+def _keys(names: FileNames, width: int) -> Iterable[tuple[int, ...]]:
+    columns = (names.identifiers, names.cameras, names.ccds)[:width]
+    return zip(*(column.tolist() for column in (*columns, names.versions)), strict=True)
+
+
 def read_target_list(
-    path: Path, pipeline: Pipeline, findings: Findings, wanted: npt.NDArray[np.int64] | None
+    path: Path | None, pipeline: Pipeline, findings: Findings, wanted: npt.NDArray[np.int64] | None
 ) -> pa.Table:
-    """Return the rows of a target list; of one that is not there, none."""
+    """Return the rows of a target list; without a path, none."""
     reader = TargetListReader(pipeline, findings, str(path), wanted)
-    if not path.exists():
+    if path is None:
         return reader.rows()
     with path.open("rb") as file:
         while not reader.full and (piece := file.read(_PIECE)):

@@ -47,6 +47,8 @@ else:
             features = self.info.features
             for number, path in enumerate(files):
                 with h5py.File(path) as file:
+                    if "object_id" not in file:  # none of its light curves could be had
+                        continue
                     wanted = None if object_ids is None else object_ids[number]
                     for row, example in _examples(file, _rows(file, wanted), features):
                         yield f"{number}-{row}", example
@@ -54,35 +56,38 @@ else:
 
 def _features(files: Sequence[str]) -> Any:
     """Return the features that all files have; None if there is no light curve."""
-    found: dict[str, h5py.Dataset] | None = None
+    found: dict[str, tuple[str, bool]] | None = None
     for path in files:
         with h5py.File(path) as file:
             kinds = {name: _kind(name, dataset) for name, dataset in file.items()}
         if kinds:
-            found = kinds if found is None else {k: v for k, v in found.items() if k in kinds}
+            found = kinds if found is None else dict(found.items() & kinds.items())
     if found is None:
         return None
-    series = {name: kind for name, (kind, repeated) in found.items() if repeated}
-    scalars = {name: kind for name, (kind, repeated) in found.items() if not repeated}
+    values = {name: datasets.Value(kind) for name, (kind, _) in sorted(found.items())}
+    series = {name: value for name, value in values.items() if found[name][1]}
+    scalars = {name: value for name, value in values.items() if not found[name][1]}
     return datasets.Features({"lightcurve": datasets.Sequence(series), **scalars})
 
 
-def _kind(name: str, dataset: h5py.Dataset) -> tuple[Any, bool]:
+def _kind(name: str, dataset: h5py.Dataset) -> tuple[str, bool]:
     # The Multimodal Universe's ids are text.
     text = dataset.dtype.kind == "O" or name.upper().endswith("_ID")
-    return datasets.Value("string" if text else dataset.dtype.name), dataset.ndim > 1
+    return "string" if text else dataset.dtype.name, dataset.ndim > 1
 
 
 def _rows(file: h5py.File, wanted: Sequence[Any] | None) -> Iterator[int]:
     """Yield positions of light curves: all of them, or in the order in which they are wanted."""
-    if "object_id" not in file:  # none could be had
-        return
     if wanted is None:
         yield from range(len(file["object_id"]))
         return
-    rows = {name: row for row, name in enumerate(file["object_id"].asstr()[:])}
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(file["object_id"].asstr()[:]):
+        rows.setdefault(name, []).append(row)
     for name in wanted:
-        yield rows[name.decode() if isinstance(name, bytes) else str(name)]
+        # A star on two CCDs is in the file twice; asked for twice, it is two rows.
+        found = rows[name.decode() if isinstance(name, bytes) else str(name)]
+        yield found.pop(0) if len(found) > 1 else found[0]
 
 
 def _examples(
