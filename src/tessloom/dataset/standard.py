@@ -18,7 +18,7 @@ from tessloom.errors import DatasetError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tessloom.dataset._protocol import Writer
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["ADDED", "ALL", "DEFAULT", "StandardFormat"]
 
 _FIRST = "001-of-001.hdf5"
-_PIXEL = re.compile(r"healpix=(\d+)")
+_PIXEL = re.compile(r"healpix=\d+")
 _LISTING = ".listing"
 _OPENING = """
 ## Opening it
@@ -98,7 +98,7 @@ class StandardFormat:
     def check_additions(self, root: Path, pipeline: Pipeline) -> None:
         """Check that files have no array that is not asked for now: building would drop it."""
         asked = {*ADDED, *(feature.name for feature in self.features(pipeline))}
-        for path in sorted(self.directory(root, pipeline).glob(f"healpix=*/*{_FIRST}")):
+        for path in self._paths(root, pipeline):
             lost = sorted(_read(path).kinds.keys() - asked)
             if lost:
                 raise DatasetError(
@@ -123,12 +123,8 @@ class StandardFormat:
 
     def partitions(self, root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]]:
         """Yield (pixel, sector, file) of all finished partitions."""
-        yield from sorted(
-            (int(match[1]), self.read_receipt(path).sector, path)
-            for path in self.directory(root, pipeline).glob(f"healpix=*/*{_FIRST}")
-            # A name that starts with a dot is a file in the making.
-            if (match := _PIXEL.fullmatch(path.parent.name)) and not path.name.startswith(".")
-        )
+        found = [(self.read_receipt(path), path) for path in self._paths(root, pipeline)]
+        yield from sorted((receipt.pixel, receipt.sector, path) for receipt, path in found)
 
     def sectors(self, root: Path, pipeline: Pipeline) -> list[int]:
         """Return the sectors of which targets were asked for."""
@@ -153,39 +149,43 @@ class StandardFormat:
 
     def publish(self, root: Path) -> None:
         """Write the card, with which Hugging Face datasets opens the directory."""
-        summaries, configs, information = [], ["configs:"], ["dataset_info:"]
-        partial = ""
+        summaries, configs, information, partial = [], ["configs:"], ["dataset_info:"], ""
         for pipeline in PIPELINES.values():
-            paths = sorted(path for _, _, path in self.partitions(root, pipeline))
-            files = [file for path in paths if (file := _read(path)).receipt.written]
+            files = [_read(path) for path in self._paths(root, pipeline)]
+            files = [file for file in files if file.receipt.written]
             if not files:
                 continue
             name, directory = pipeline.name, self.directory(root, pipeline).name
-            receipts = [file.receipt for file in files]
-            summaries.append(
-                Summary(
-                    pipeline,
-                    sorted({receipt.sector for receipt in receipts}),
-                    sum(receipt.written for receipt in receipts),
-                    any(receipt.synthetic for receipt in receipts),
-                )
-            )
+            summaries.append(_summary(pipeline, [file.receipt for file in files]))
             configs += [f"- config_name: {name}", "  data_files:", "  - split: train"]
             configs.append(f'    path: "{directory}/healpix=*/*{_FIRST}"')
             # Hugging Face datasets passes over arrays that are not declared, and fails at a
             # declared one that a file lacks.
-            shared = set.intersection(*(set(file.kinds.items()) for file in files))
+            kinds = [set(file.kinds.items()) for file in files]
+            shared = dict(sorted(set.intersection(*kinds)))
             information += [f"- config_name: {name}", "  features:"]
-            for array, kind in sorted(shared):
+            for array, kind in shared.items():
                 information += [f"  - name: {array}", f"    {kind}"]
-            if left_out := sorted(
-                {key for file in files for key in file.kinds} - dict(shared).keys()
-            ):
-                partial += _PARTIAL.format(directory=directory, arrays=", ".join(left_out))
+            others = sorted({array for array, _ in set.union(*kinds)} - shared.keys())
+            if others:
+                partial += _PARTIAL.format(directory=directory, arrays=", ".join(others))
         if summaries:
             name = summaries[0].pipeline.name
             opening = _OPENING.format(name=name, directory=name.upper(), partial=partial)
             write_card(root, summaries, [*configs, *information], opening)
+
+    def _paths(self, root: Path, pipeline: Pipeline) -> list[Path]:
+        found = self.directory(root, pipeline).glob(f"healpix=*/*{_FIRST}")
+        return sorted(path for path in found if _PIXEL.fullmatch(path.parent.name))
+
+
+def _summary(pipeline: Pipeline, receipts: Sequence[Receipt]) -> Summary:
+    return Summary(
+        pipeline,
+        sorted({receipt.sector for receipt in receipts}),
+        sum(receipt.written for receipt in receipts),
+        any(receipt.synthetic for receipt in receipts),
+    )
 
 
 class _File(NamedTuple):
