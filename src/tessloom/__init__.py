@@ -7,18 +7,28 @@ from typing import TYPE_CHECKING, Any
 from tessloom._version import __version__
 
 if TYPE_CHECKING:
+    from tessloom.building.discovery import find_sectors
     from tessloom.building.progress import Progress
     from tessloom.building.report import Report
     from tessloom.building.run import build
     from tessloom.dataset.status import SectorStatus, read_status
 
-__all__ = ["Progress", "Report", "SectorStatus", "__version__", "build", "read_status"]
+__all__ = [
+    "Progress",
+    "Report",
+    "SectorStatus",
+    "__version__",
+    "build",
+    "find_sectors",
+    "read_status",
+]
 
 _HOMES = {
     "Progress": "tessloom.building.progress",
     "Report": "tessloom.building.report",
     "SectorStatus": "tessloom.dataset.status",
     "build": "tessloom.building.run",
+    "find_sectors": "tessloom.building.discovery",
     "read_status": "tessloom.dataset.status",
 }
 

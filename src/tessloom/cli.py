@@ -19,6 +19,8 @@ WRONG_CALL = 2
 STOPPED = 3
 INTERRUPTED = 130
 
+ARCHIVE_VARIABLE = "TESSLOOM_ARCHIVE"
+_ARCHIVES = "mast, s3, demo (synthetic, works offline), an http(s) address, or a folder."
 _FAILURES_SHOWN = 20
 _OPENING = {
     "parquet": """
@@ -85,10 +87,7 @@ def build(
     out: Annotated[Path, typer.Option("--out", "-o", help="The dataset's directory.")],
     archive: Annotated[
         str,
-        typer.Option(
-            envvar="TESSLOOM_ARCHIVE",
-            help="mast, s3, demo (synthetic, works offline), an http(s) address, or a folder.",
-        ),
+        typer.Option(envvar=ARCHIVE_VARIABLE, help=_ARCHIVES),
     ] = "mast",
     tiny: Annotated[bool, typer.Option("--tiny", help="The first 100 of the script.")] = False,
     limit: Annotated[int | None, typer.Option(help="The first N of the script.")] = None,
@@ -156,6 +155,30 @@ def build(
         typer.echo(opening.format(out=out, name=name, capitals=name.upper(), sector=first.sector))
     if not report.complete:
         raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def sectors(
+    pipelines: Annotated[
+        list[PipelineName] | None, typer.Argument(help="One pipeline or several; default: all.")
+    ] = None,
+    archive: Annotated[str, typer.Option(envvar=ARCHIVE_VARIABLE, help=_ARCHIVES)] = "mast",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask again; answers are kept for a day.")
+    ] = False,
+) -> None:
+    """Say which sectors the archive has."""
+    from tessloom.archive import ranges  # noqa: PLC0415
+    from tessloom.building.discovery import find_sectors  # noqa: PLC0415
+
+    names = [str(name) for name in pipelines] if pipelines else None
+    found = find_sectors(names, archive=archive, refresh=refresh)
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        for name, numbers in found.items():
+            typer.echo(f"{name}: {ranges(numbers)}")
 
 
 @app.command()

@@ -16,6 +16,7 @@ from tessloom.archive.listing import Listing, join_positions, read_listing
 from tessloom.archive.mirrors import MIRRORS, Mirror
 from tessloom.archive.placing import place
 from tessloom.archive.script import FileNames, ScriptReader
+from tessloom.archive.sectors import ranges
 from tessloom.archive.selection import TINY, Selection, read_target_ids
 from tessloom.archive.target_list import TargetListReader
 from tessloom.archive.targets import light_curve_path, target_table
@@ -42,6 +43,7 @@ __all__ = [
     "join_positions",
     "light_curve_path",
     "place",
+    "ranges",
     "read_listing",
     "read_target_ids",
     "slide",

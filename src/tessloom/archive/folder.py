@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from tessloom.archive.findings import Findings
-from tessloom.archive.mirrors import ranges
 from tessloom.archive.script import FileNameCollector, ScriptReader
-from tessloom.errors import ArchiveError, FileMissingError, FileUnavailableError, UnknownSectorError
+from tessloom.archive.sectors import unknown_sector
+from tessloom.errors import ArchiveError, FileMissingError, FileUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -139,10 +139,7 @@ class FolderArchive:
             else:
                 places[name] = path
         if not scripts and not places:
-            raise UnknownSectorError(
-                f"{self._root} has no light curves of {pipeline.title}, sector {sector}; "
-                f"sectors that it has: {ranges(sorted(others))}"
-            )
+            raise unknown_sector(str(self._root), pipeline, sector, sorted(others))
         return scripts, places
 
     def _files_present(

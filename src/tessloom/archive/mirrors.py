@@ -11,7 +11,8 @@ from yarl import URL
 
 from tessloom.archive.client import Client, Retry
 from tessloom.archive.script import ScriptReader
-from tessloom.errors import ArchiveError, FileMissingError, UnknownSectorError
+from tessloom.archive.sectors import unknown_sector
+from tessloom.errors import ArchiveError, FileMissingError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -126,10 +127,8 @@ class HttpArchive:
     async def _find_script(self, pipeline: Pipeline, sector: int) -> str:
         scripts = await self._scripts(pipeline)
         if sector not in scripts:
-            raise UnknownSectorError(
-                f"the archive {self._mirror.name} has no sector {sector} of {pipeline.title}; "
-                f"it has: {ranges(sorted(scripts))}"
-            )
+            archive = f"the archive {self._mirror.name}"
+            raise unknown_sector(archive, pipeline, sector, sorted(scripts))
         return pipeline.script_directory + scripts[sector]
 
     async def _scripts(self, pipeline: Pipeline) -> dict[int, str]:
@@ -157,17 +156,3 @@ class HttpArchive:
 
     def _lists(self, path: str) -> str:
         return self._mirror.lists + path
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Return sorted numbers in words: ``1-3, 7``."""
-    if not numbers:
-        return "none"
-    parts: list[str] = []
-    start = 0
-    for end in range(1, len(numbers) + 1):
-        if end == len(numbers) or numbers[end] != numbers[end - 1] + 1:
-            last = numbers[end - 1]
-            parts.append(f"{numbers[start]}" + (f"-{last}" if end - start > 1 else ""))
-            start = end
-    return ", ".join(parts)
