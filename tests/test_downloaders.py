@@ -1,9 +1,11 @@
 """The downloaders where things go wrong, are done again, or are replaced by a subclass."""
 
+import os
 import pickle
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -145,10 +147,29 @@ def test_a_cut_list_is_downloaded_again_and_kept_beside(
 
 def test_a_script_of_one_s_own_is_not_lost(server: DemoServer, tmp_path: Path) -> None:
     downloader = make(server, tmp_path)
-    downloader.sh_path.write_text("# mine\n")
+    for text in ("# mine\n", "# mine too\n"):
+        downloader.sh_path.write_text(text)
+        with pytest.warns(UserWarning, match="was not as it was downloaded"):
+            assert downloader.download_sh_script() is True
+    whole = downloader.sh_path.read_text()
+    downloader.sh_path.write_text(whole.replace("curl", "CURL"))
     with pytest.warns(UserWarning, match="was not as it was downloaded"):
-        assert downloader.download_sh_script() is True
-    assert Path(f"{downloader.sh_path}.old").read_text() == "# mine\n"
+        downloader.download_sh_script()
+    assert downloader.sh_path.read_text() == whole
+    kept = [Path(f"{downloader.sh_path}.old{number}").read_text() for number in ("", 1, 2)]
+    assert kept == ["# mine\n", "# mine too\n", whole.replace("curl", "CURL")]
+
+
+def test_what_a_killed_download_left_is_removed(server: DemoServer, tmp_path: Path) -> None:
+    downloader = make(server, tmp_path)
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    left = tmp_path / f".{downloader.sh_path.name}.{gone.pid}-1.partial"
+    others = tmp_path / f".{downloader.sh_path.name}.{os.getppid()}-1.partial"
+    for path in (left, others):
+        path.touch()
+    downloader.download_sh_script()
+    assert partial_files(tmp_path) == [others]
 
 
 def test_lists_of_another_pipeline_in_the_same_folder_are_replaced(
@@ -213,6 +234,54 @@ def test_failures_keep_their_reason_to_the_end(tmp_path: Path) -> None:
 
 def same(row: Any, pixel: int) -> bool:
     return bool(row["healpix"] == pixel)
+
+
+def test_targets_without_a_file_are_recorded_as_the_build_does(tmp_path: Path) -> None:
+    faults = Faults(unscripted=0.03, unlisted=0.03, duplicate=0.03)
+    with DemoServer(faults) as odd:
+        downloader = make(odd, tmp_path / "steps")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert downloader.download_sector(tiny=False) is False
+        tessloom.build(
+            "spoc", sector=23, archive=odd.address, out=tmp_path / "build", format="hdf5"
+        )
+    (steps,) = tessloom.read_status(tmp_path / "steps")
+    (build,) = tessloom.read_status(tmp_path / "build")
+    assert steps.reasons() == build.reasons() == {"not-listed": len(build.failures)}
+    assert len(build.failures) > 5
+    assert (steps.asked, steps.written) == (build.asked, build.written)
+    assert steps.findings == build.findings
+    assert len(build.findings) == 2
+    warned = [str(warning.message) for warning in caught]
+    assert set(build.findings) < set(warned)
+    assert sum(" targets of the list have no file, such as " in text for text in warned) == 1
+
+
+def test_a_warning_counts_what_this_call_could_not_get(tmp_path: Path) -> None:
+    with DemoServer(Faults(missing=1.0)) as empty:
+        downloader = make(empty, tmp_path)
+        catalog = downloader.create_sector_catalog(tiny=True)
+        for part in (catalog[:3], catalog[3:4]):
+            expected = rf"^{len(part)} of {len(part)} files .* \({len(part)} missing: "
+            with pytest.warns(UserWarning, match=expected):
+                downloader.batched_download(part)
+
+
+def test_a_folder_that_is_not_laid_out_like_the_archive_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match=r"has no tess-spoc\. tessloom build --archive takes"):
+        make(str(tmp_path), tmp_path / "data")
+
+
+def test_files_of_another_tool_are_found_out_before_the_download(tmp_path: Path) -> None:
+    foreign = tmp_path / "TGLC" / "healpix=5" / "001-of-001.hdf5"
+    foreign.parent.mkdir(parents=True)
+    with h5py.File(foreign, "w") as file:
+        file["object_id"] = [1]
+    with DemoServer() as counted:
+        with pytest.raises(DatasetError, match="was not written by tessloom"):
+            make(counted, tmp_path, QLP_Downloader).download_sector(tiny=True)
+        assert not counted.requests
 
 
 @pytest.mark.usefixtures("impatient")
@@ -396,6 +465,9 @@ def test_replaced_parsing_keeps_the_versions_that_the_script_has(
         def parse_line(self, line: str) -> list[Any]:
             return super().parse_line(line)
 
+        def download_sh_script(self, show_progress: bool = False) -> bool:
+            return self.sh_path.exists() or super().download_sh_script(show_progress)
+
     downloader = make(server, tmp_path, Own)
     downloader.download_sh_script()
     script = downloader.sh_path.read_text()
@@ -491,6 +563,40 @@ def test_a_changed_processing_fn_makes_the_files_anew(server: DemoServer, tmp_pa
     assert len(object_ids(tmp_path)) == TINY
 
 
+def test_a_processing_fn_may_leave_stars_out_or_name_them_otherwise(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    class Renamed(SPOC_Downloader):
+        def processing_fn(self, row: Any) -> dict[str, Any]:
+            return super().processing_fn(row) | {"object_id": f"star-{row['TIC_ID']}"}
+
+    assert make(server, tmp_path).download_sector(tiny=True) is True
+    catalog = make(server, tmp_path).create_sector_catalog(tiny=True)
+    assert all(make(server, tmp_path, Renamed).convert_fits_to_standard_format(catalog))
+    assert all(name.startswith("star-") for name in object_ids(tmp_path))
+    assert not all(make(server, tmp_path, Normalised).convert_fits_to_standard_format(catalog))
+    assert 0 < len(object_ids(tmp_path)) < TINY
+
+
+def test_a_processing_fn_does_not_replace_what_has_no_fits_file_any_more(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    downloader = make(server, tmp_path)
+    assert downloader.download_sector(tiny=True) is True
+    catalog = downloader.create_sector_catalog(tiny=True)
+    before = contents(tmp_path)
+    downloader.clean_up(fits_dir=tmp_path / "fits")
+
+    class Own(SPOC_Downloader):
+        def processing_fn(self, row: Any) -> dict[str, Any]:
+            return super().processing_fn(row)
+
+    with pytest.warns(UserWarning, match="FITS files are gone"):
+        converted = make(server, tmp_path, Own).convert_fits_to_standard_format(catalog)
+    assert not any(converted)
+    assert contents(tmp_path) == before
+
+
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
@@ -502,6 +608,7 @@ def test_a_changed_processing_fn_makes_the_files_anew(server: DemoServer, tmp_pa
         ({"time": np.zeros(3, complex)}, "'time' as complex128"),
         ({"time": np.array(["a"])}, "'time' as <U1 of 1 dimensions"),
         ([1, 2], "returns list, not a dict"),
+        ({"time": np.ma.masked_array([1, 2], [False, True])}, "'time' as int64 with a mask"),
     ],
 )
 def test_a_processing_fn_that_returns_no_light_curve_is_refused(

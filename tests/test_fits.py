@@ -122,6 +122,22 @@ def test_a_file_that_was_cut_off_is_not_decoded_by_a_layout_that_is_known_either
             decoder.decode(body[:size])
 
 
+def test_one_file_s_number_of_hdus_is_not_taken_for_another_s() -> None:
+    whole = demo_file("spoc")
+    end = whole.rindex(b"XTENSION")
+    card = next(at for at in range(0, len(whole), 80) if whole.startswith(b"NEXTEND =", at))
+    promising = whole[:end]  # two extensions, and one is there
+    modest = promising[: card + 10] + b"1".rjust(20) + promising[card + 30 :]
+    for bodies in ((modest, promising, modest), (promising, modest, promising)):
+        decoder = Decoder([])
+        for body in bodies:
+            if body == modest:
+                assert len(decoder.decode(body).records)
+            else:
+                with pytest.raises(TruncatedFitsError):
+                    decoder.decode(body)
+
+
 def test_a_file_that_was_cut_off_in_a_card_between_two_hdus_is_truncated() -> None:
     body = demo_file("spoc")
     starts = [at for at in range(0, len(body), 2880) if body.startswith(b"XTENSION", at)]

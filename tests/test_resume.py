@@ -137,6 +137,27 @@ def test_workers_end_with_the_process_that_started_them(tmp_path: Path) -> None:
     assert not partition_files(out)
 
 
+def workers_of(process: subprocess.Popen[str]) -> list[int]:
+    """Return the process ids of a build's workers, as Linux tells them."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [
+        int(child)
+        for child in children
+        if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+    ]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_a_worker_that_is_killed_stops_the_build_with_a_clear_error(tmp_path: Path) -> None:
+    with DemoServer(SLOW) as archive, started(command(tmp_path, archive, workers=2)) as process:
+        wait_until(lambda: len(workers_of(process)) == 2, process)
+        os.kill(workers_of(process)[0], signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "tessloom: a worker was ended from outside" in errors
+    assert "Traceback" not in errors
+
+
 def test_a_finished_build_run_again_does_nothing_and_says_so(
     server: DemoServer, uninterrupted: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -398,7 +398,7 @@ def test_the_card_names_arrays_that_only_some_files_have(
             "qlp", sector=sector, archive=server.address, out=out, limit=4, format="hdf5"
         )
     card = (out / "README.md").read_text("utf-8")
-    assert "Only some files in `QLP` have the arrays sys_rm_flux:" in card
+    assert "Only some files in QLP have the arrays sys_rm_flux:" in card
     stars = datasets.load_dataset(str(out), split="train", cache_dir=str(tmp_path))
     assert len(stars) == 8
     assert "sys_rm_flux" not in stars.features

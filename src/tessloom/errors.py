@@ -33,6 +33,10 @@ class DatasetLockedError(DatasetError):
     """Another build is writing to this directory."""
 
 
+class WorkerError(TessloomError, RuntimeError):
+    """A worker's process was ended by somebody else. What is finished is kept."""
+
+
 class TargetError(TessloomError):
     """One target can't be had. It is recorded as a failure and never ends a build.
 

@@ -30,6 +30,7 @@ CARD = 80
 _END = b"END" + b" " * 77
 _SIMPLE = b"SIMPLE  ="
 _XTENSION = b"XTENSION="
+_EXTENSIONS = b"NEXTEND ="
 # Cards of a table header by which two layouts are told apart; their values shape the records.
 _STRUCTURAL = re.compile(rb"T(TYPE|FORM|DIM|SCAL|ZERO|NULL|UNIT|DISP)\d+ *=")
 _TFORM = re.compile(r"(\d*)([LBIJKEDA])")
@@ -101,7 +102,7 @@ class _Layout:
     after_rows: bytes  # and from there to its last structural card
     dtype: np.dtype[np.void]
     data: int  # offset of the records
-    more_hdus: int  # after the table, at least
+    extensions: int  # offset of the card that promises how many there are, or -1
     wanted: tuple[tuple[int, _Convert | None], ...]  # position (-1: absent), how to read it first
 
     def fits(self, body: bytes) -> bool:
@@ -159,7 +160,7 @@ class Decoder:
         layout = self._layout(body)
         rows = _integer(body, layout.table.start + _ROWS_CARD * CARD)
         end_of_records = layout.data + rows * layout.dtype.itemsize
-        check_size(body, _padded(end_of_records), layout.more_hdus)
+        check_size(body, _padded(end_of_records), _promised(body, layout.extensions) - 1)
         records = np.frombuffer(body, layout.dtype, rows, layout.data)
         if len(body) > 2 * records.nbytes:
             records = records.copy()  # so that a cube in the primary HDU is not kept in memory
@@ -227,13 +228,16 @@ def check_file(body: bytes) -> None:
     FitsError
         It is not.
     """
-    check_size(body, hdus=1 + _extensions(body))
+    if not body.startswith(_SIMPLE):
+        raise NotFitsError(_not_fits(body))
+    position = _find_card(body, _EXTENSIONS, 0, _find_end(body, 0))
+    check_size(body, hdus=1 + _promised(body, position))
 
 
-def _extensions(body: bytes) -> int:
-    """Return the extensions that the primary header promises; some files have more."""
-    (promised,) = primary_values(body, ("NEXTEND",))
-    return promised if isinstance(promised, int) else 0
+def _promised(body: bytes, position: int) -> int:
+    """Return the extensions that the card at `position` promises; some files have more."""
+    value = _parse_value(body[position : position + CARD]) if position >= 0 else 0
+    return value if isinstance(value, int) else 0
 
 
 def _not_fits(body: bytes) -> str:
@@ -260,7 +264,7 @@ def _parse_layout(body: bytes, wanted: Sequence[tuple[int, bytes]]) -> _Layout:
         after_rows=b"".join(cards[_ROWS_CARD + 1 : last + 1]),
         dtype=_record_dtype(cards),
         data=_padded(headers[1].end + CARD),
-        more_hdus=_extensions(body) - 1,
+        extensions=_find_card(body, _EXTENSIONS, 0, headers[0].end),
         wanted=tuple(_locate(body, headers[hdu], keyword) for hdu, keyword in wanted),
     )
 

@@ -12,7 +12,7 @@ from tessloom.archive.client import Retry
 from tessloom.archive.findings import Findings
 from tessloom.archive.folder import Folder
 from tessloom.archive.kind import is_synthetic
-from tessloom.archive.listing import Listing, join_positions, read_listing
+from tessloom.archive.listing import Listing, join_lists, read_listing
 from tessloom.archive.mirrors import MIRRORS, Mirror
 from tessloom.archive.placing import place
 from tessloom.archive.script import FileNames, ScriptReader
@@ -40,7 +40,7 @@ __all__ = [
     "event_loop",
     "find_archive",
     "is_synthetic",
-    "join_positions",
+    "join_lists",
     "light_curve_path",
     "place",
     "ranges",

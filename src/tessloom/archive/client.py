@@ -207,8 +207,8 @@ class Client:
                 if length is None or done >= length:
                     return
                 failure = _Transient(f"the body ended after {done} of {length} bytes")
-            except FileMissingError:
-                raise
+            except FileMissingError as error:
+                raise FileMissingError(f"{address}: {error}") from error
             except _FAULTS as error:
                 failure = error
             attempt += 1

@@ -77,11 +77,8 @@ async def read_listing(
 
     wanted = None if everything else np.unique(names.identifiers)
     rows = await _target_list(archive, pipeline, sector, findings, wanted)
-    targets = join_positions(names, paths, rows, pipeline)
-    if len(rows):
-        _count_unlisted(targets, findings)
-    if everything:
-        targets = pa.concat_tables([targets, _without_file(rows, names, sector)])
+    absent_in = sector if everything else None
+    targets = join_lists(names, paths, rows, pipeline, findings, absent_in=absent_in)
     # Without a list, the headers alone may say which TIC id a Gaia id has.
     ids_known = len(rows) > 0 or pipeline.id_name == "tic_id"
     if selection.targets is not None and ids_known:
@@ -113,8 +110,14 @@ async def _target_list(
     return reader.rows()
 
 
-def join_positions(
-    names: FileNames, paths: Sequence[str | None], rows: pa.Table, pipeline: Pipeline
+def join_lists(
+    names: FileNames,
+    paths: Sequence[str | None],
+    rows: pa.Table,
+    pipeline: Pipeline,
+    findings: Findings,
+    *,
+    absent_in: int | None,
 ) -> pa.Table:
     """Return the targets of files, each with the position that the target list gives it.
 
@@ -124,7 +127,21 @@ def join_positions(
         Of the files that are not at their usual place, else None; empty if all are.
     rows
         See `TargetListReader.rows`.
+    absent_in
+        The sector, where script and list were read as a whole: then targets of the list of which
+        there is no file follow, with the reason.
     """
+    targets = _join(names, paths, rows, pipeline)
+    if len(rows):
+        _count_unlisted(targets, findings)
+    if absent_in is not None:
+        targets = pa.concat_tables([targets, _without_file(rows, names, absent_in)])
+    return targets.combine_chunks()
+
+
+def _join(
+    names: FileNames, paths: Sequence[str | None], rows: pa.Table, pipeline: Pipeline
+) -> pa.Table:
     listed, first = first_rows(rows)
     row = np.searchsorted(listed, names.identifiers)
     row[row == len(listed)] = 0

@@ -10,10 +10,12 @@ import sys
 import threading
 import types
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from tessloom.building.worker import Job, build_partitions
+from tessloom.errors import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +51,12 @@ def run_workers(
                 futures = [executor.submit(_build, job, share) for share in shares]
             try:
                 return [result for future in as_completed(futures) for result in future.result()]
+            except BrokenProcessPool as error:
+                stop.set()
+                raise WorkerError(
+                    "a worker was ended from outside, often because memory was short: run the same "
+                    "command again to continue, with fewer workers if it happens again"
+                ) from error
             except BaseException:
                 stop.set()
                 raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ class Report:
         not be had this time.
     dry_run
         Whether nothing was done.
+    notes
+        What readers should know of the dataset as a whole, a sentence each.
     """
 
     out: Path
@@ -36,6 +38,7 @@ class Report:
     built: int
     kept: int = 0
     dry_run: bool = False
+    notes: list[str] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -50,6 +53,7 @@ class Report:
             "built": self.built,
             "kept": self.kept,
             "dry_run": self.dry_run,
+            "notes": self.notes,
             "sectors": [sector.to_dict() for sector in self.sectors],
         }
 
@@ -57,7 +61,7 @@ class Report:
         """Return the report in a few lines for people."""
         if self.dry_run:
             return "\n".join(_planned(sector) for sector in self.sectors)
-        lines = list(describe(self.sectors))
+        lines = [*describe(self.sectors), *self.notes]
         if not self.built and not self.kept and any(s.partitions for s in self.sectors):
             lines.append("Nothing was left to do.")
         if self.kept:

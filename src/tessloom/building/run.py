@@ -29,6 +29,7 @@ from tessloom.dataset.layout import LOCK, cannot_write, remove_partial_files
 from tessloom.dataset.listing_file import write_listing_file
 from tessloom.dataset.status import SectorStatus, holds_synthetic, sector_status, unplaced
 from tessloom.errors import DatasetError, DatasetLockedError
+from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     import os
@@ -172,6 +173,10 @@ def check_directory(
     check_card(root)
     for pipeline in pipelines:
         dataset_format.check_additions(root, pipeline)
+    for pipeline in PIPELINES.values():
+        # The card covers all pipelines, so files that others wrote can't stand beside ours.
+        for _ in dataset_format.partitions(root, dataset_format.declare(pipeline)):
+            pass
 
 
 def build_targets(
@@ -211,9 +216,10 @@ def _build(
         with suppress(DatasetError):
             dataset_format.publish(request.root)
         raise
-    dataset_format.publish(request.root)
+    notes = dataset_format.publish(request.root)
     kept = sum(result.lost > 0 for result in results)
-    return Report(out=request.root, sectors=statuses, built=len(results) - kept, kept=kept)
+    built = len(results) - kept
+    return Report(out=request.root, sectors=statuses, built=built, kept=kept, notes=notes)
 
 
 def _build_sector(

@@ -93,5 +93,8 @@ class DatasetFormat(Protocol):
     def object_ids(self, path: Path) -> Counter[str]:
         """Count the light curves of a partition by ``object_id``."""
 
-    def publish(self, root: Path) -> None:
-        """Bring all that is beside the partitions, and the dataset card, up to date."""
+    def publish(self, root: Path) -> list[str]:
+        """Bring all that is beside the partitions, and the dataset card, up to date.
+
+        Returns what readers should know of the dataset as a whole, a sentence each.
+        """

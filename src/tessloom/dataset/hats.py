@@ -76,9 +76,10 @@ class HatsFormat:
         with pq.ParquetFile(path) as file:
             return Counter(file.read(["object_id"])["object_id"].to_pylist())
 
-    def publish(self, root: Path) -> None:
+    def publish(self, root: Path) -> list[str]:
         """Write the HATS metadata, the indexes and the card."""
         catalogue.publish(root)
+        return []
 
 
 PARQUET = HatsFormat()

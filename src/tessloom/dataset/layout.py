@@ -83,6 +83,24 @@ def remove_partial_files(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def remove_abandoned(path: Path) -> None:
+    """Remove what processes that are gone have left of `path`, which others may be writing."""
+    for partial in path.parent.glob(f".{path.name}.*.partial"):
+        process = partial.name.removeprefix(f".{path.name}.").partition("-")[0]
+        if process.isdecimal() and not _is_alive(int(process)):
+            discard(partial)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
+
+
 def remove_empty_pixels(root: Path, pipeline: Pipeline) -> None:
     """Remove directories of pixels in which no file was finished: HATS takes them for data."""
     for directory in catalogue_directory(root, pipeline).glob("dataset/Norder=*/Dir=*/Npix=*"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import h5py
 
 from tessloom.dataset.card import Summary, write_card
-from tessloom.dataset.features import ADDED, ALL, DEFAULT, HEALPIX_ORDER, choose_features
+from tessloom.dataset.features import ADDED, DEFAULT, HEALPIX_ORDER, choose_features
 from tessloom.dataset.hdf5 import Hdf5Writer, read_hdf5_receipt
 from tessloom.dataset.receipt import Receipt, damaged
 from tessloom.dataset.rows import RowFormat
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from tessloom.dataset._protocol import Writer
     from tessloom.pipelines import Feature, Pipeline
-
-__all__ = ["ADDED", "ALL", "DEFAULT", "StandardFormat"]
 
 _FIRST = "001-of-001.hdf5"
 _PIXEL = re.compile(r"healpix=\d+")
@@ -48,13 +46,13 @@ Arrays have the shape `(n, T)` or `(n,)`. Rows are padded with zeros up to the l
 of their file; `length` says where the padding starts. `time` is BTJD (BJD - 2457000, TDB) in
 double. `object_id`, `ra`, `dec` (degrees, ICRS) and `healpix` (nside 16, NESTED) are there for
 cross-matching. Nothing was cleaned or left out.
-{partial}
+{notes}
 ## Sources and citations
 """
-_PARTIAL = """
-Only some files in `{directory}` have the arrays {arrays}: h5py reads them there,
-Hugging Face datasets leaves them out.
-"""
+_PARTIAL = (
+    "Only some files in {directory} have the arrays {arrays}: h5py reads them there, "
+    "Hugging Face datasets leaves them out."
+)
 
 
 @dataclass(frozen=True)
@@ -147,9 +145,10 @@ class StandardFormat:
         except (OSError, RuntimeError, KeyError) as error:
             raise damaged(path, error) from error
 
-    def publish(self, root: Path) -> None:
+    def publish(self, root: Path) -> list[str]:
         """Write the card, with which Hugging Face datasets opens the directory."""
-        summaries, configs, information, partial = [], ["configs:"], ["dataset_info:"], ""
+        summaries, configs, information = [], ["configs:"], ["dataset_info:"]
+        notes: list[str] = []
         for pipeline in PIPELINES.values():
             files = [_read(path) for path in self._paths(root, pipeline)]
             files = [file for file in files if file.receipt.written]
@@ -168,11 +167,12 @@ class StandardFormat:
                 information += [f"  - name: {array}", f"    {kind}"]
             others = sorted({array for array, _ in set.union(*kinds)} - shared.keys())
             if others:
-                partial += _PARTIAL.format(directory=directory, arrays=", ".join(others))
+                notes.append(_PARTIAL.format(directory=directory, arrays=", ".join(others)))
         if summaries:
             name = summaries[0].pipeline.name
-            opening = _OPENING.format(name=name, directory=name.upper(), partial=partial)
+            opening = _OPENING.format(name=name, directory=name.upper(), notes="\n".join(notes))
             write_card(root, summaries, [*configs, *information], opening)
+        return notes
 
     def _paths(self, root: Path, pipeline: Pipeline) -> list[Path]:
         found = self.directory(root, pipeline).glob(f"healpix=*/*{_FIRST}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import h5py
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessloom.archive import (
@@ -17,7 +18,6 @@ from tessloom.archive import (
     is_synthetic,
     light_curve_path,
 )
-from tessloom.archive.findings import Findings
 from tessloom.building.plan import make_partitions
 from tessloom.building.request import Request
 from tessloom.building.run import build_targets, check_directory
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    import pyarrow as pa
     from astropy.table import Table
 
+    from tessloom.archive import Findings
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
     from tessloom.building.progress import Progress
@@ -57,6 +57,10 @@ class Conversion:
         Where the FITS files are.
     root
         Where the HDF5 files shall be.
+    findings
+        What was odd about the lists.
+    absent
+        Targets that the lists name and of which there is no file: recorded failures.
     """
 
     standard: StandardFormat
@@ -66,11 +70,13 @@ class Conversion:
     root: Path
     workers: int
     progress: Progress
+    findings: Findings
+    absent: pa.Table
 
     def run(self, targets: pa.Table) -> list[bool]:
         """Convert the files of targets; return for each pixel whether its file is complete."""
         check_directory(self.root, self.standard, [self.pipeline])
-        return self._build(self.standard, self._placed(targets), None)
+        return self._build(self.standard, self._placed(targets), None, set())
 
     def run_with(
         self,
@@ -80,8 +86,10 @@ class Conversion:
     ) -> list[bool]:
         """Do the same with light curves that a function makes of a catalogue's rows.
 
-        Files are made anew whether they are there or not: the function may have changed.
+        Files are made anew whether they are there or not: the function may have changed. If it
+        raises an exception, files that were not reached stay as they were.
         """
+        kept: set[int] = set()
         check_directory(self.root, self.standard, [])
         custom = CustomFormat(self.standard.names)
         placed = self._placed(targets)
@@ -104,9 +112,11 @@ class Conversion:
                 report=lambda failed: self.progress.advance(1, failed),
                 synthetic=bool(event_loop.run(self._is_synthetic(placed))),
             )
-            return [writer.write(partition) for partition in partitions]
+            results = [writer.write(partition) for partition in partitions]
+            kept.update(result.receipt.pixel for result in results if result.lost)
+            return results
 
-        return self._build(custom, placed, write)
+        return self._build(custom, placed, write, kept)
 
     def _placed(self, targets: pa.Table) -> pa.Table:
         return place_targets(self.source, self.pipeline, self.sector, targets)
@@ -116,7 +126,11 @@ class Conversion:
             return await is_synthetic(archive, self.pipeline, self.sector, targets)
 
     def _build(
-        self, dataset_format: StandardFormat, targets: pa.Table, write: Write | None
+        self,
+        dataset_format: StandardFormat,
+        targets: pa.Table,
+        write: Write | None,
+        kept: set[int],
     ) -> list[bool]:
         request = Request(
             root=self.root,
@@ -129,7 +143,8 @@ class Conversion:
             retry_failed=True,
             rebuild=write is not None,
         )
-        listing = Listing(self.pipeline, self.sector, targets, Findings())
+        asked = pa.concat_tables([targets, self.absent])
+        listing = Listing(self.pipeline, self.sector, asked, self.findings)
         report = build_targets(request, self.source, listing, write)
         if report.kept:
             warnings.warn(
@@ -137,10 +152,15 @@ class Conversion:
                 "whose FITS files are gone. Download those again, or convert into another folder",
                 stacklevel=4,
             )
-        return self._pixels(dataset_format, targets)
+        return self._pixels(dataset_format, targets, kept)
 
-    def _pixels(self, dataset_format: StandardFormat, targets: pa.Table) -> list[bool]:
-        """Return for each pixel of targets whether its file has all that was asked for."""
+    def _pixels(
+        self, dataset_format: StandardFormat, targets: pa.Table, kept: set[int]
+    ) -> list[bool]:
+        """Return for each pixel of targets whether its file has all that was asked for.
+
+        Of those in `kept` it has not: the file there is an older one.
+        """
         asked = _listing(self.standard, self.pipeline, self.sector, self.root)
         key = dataset_format.request_key(self.pipeline)
         partitions = make_partitions(self.pipeline, self.sector, asked, key)
@@ -151,7 +171,9 @@ class Conversion:
         # Those that are nowhere come first, as in the catalogue.
         nowhere = [False] if len(placed) < len(wanted) else []
         return nowhere + [
-            self._is_complete(partition) for partition in partitions if partition.pixel in pixels
+            partition.pixel not in kept and self._is_complete(partition)
+            for partition in partitions
+            if partition.pixel in pixels
         ]
 
     def _is_complete(self, partition: Partition) -> bool:

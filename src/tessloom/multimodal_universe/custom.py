@@ -17,7 +17,7 @@ from tessloom.dataset.features import StandardRows
 from tessloom.dataset.hdf5 import Hdf5Writer
 from tessloom.dataset.receipt import Failure, Receipt
 from tessloom.dataset.standard import StandardFormat
-from tessloom.errors import FitsError, RequestError, TargetError
+from tessloom.errors import FileMissingError, FitsError, RequestError, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -107,7 +107,12 @@ class CustomPartitions:
                 synthetic=self.synthetic,
                 software=SOFTWARE,
             )
-            if lost := (earlier - object_ids).total():
+            lost = (earlier - object_ids).total()
+            # A function may leave stars out or name them otherwise; what must not be is that a
+            # light curve goes because its FITS file is gone.
+            if all(failure.reason != FileMissingError.reason for failure in failures):
+                lost = 0
+            if lost:
                 writer.abandon()
             else:
                 writer.close(receipt)
@@ -192,11 +197,15 @@ def _arrays(light_curve: dict[str, Any]) -> dict[str, npt.NDArray[Any]]:
 def _array(name: Any, value: Any) -> npt.NDArray[Any]:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise RequestError(f"processing_fn returns the name {name!r}: letters, digits and _ only")
-    if isinstance(value, np.ma.MaskedArray):
-        # What is masked is missing: NaN, which only floats have.
-        floats = value.astype(np.result_type(value.dtype, np.float32))
-        value = np.where(np.ma.getmaskarray(value), np.nan, floats.data).astype(floats.dtype)
     array = np.asarray(value)
+    missing = np.ma.getmaskarray(value) if isinstance(value, np.ma.MaskedArray) else np.False_
+    if missing.any():
+        if array.dtype.kind != "f":
+            raise RequestError(
+                f"processing_fn returns {name!r} as {array.dtype} with a mask: only floats can be "
+                "missing (NaN). Fill it"
+            )
+        array = np.where(missing, array.dtype.type(np.nan), array)
     array = array.astype(array.dtype.newbyteorder("="))
     if array.dtype.kind not in _KINDS or array.ndim > 1 or (array.ndim and array.dtype.kind == "U"):
         raise RequestError(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import itertools
 import warnings
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from tessloom.dataset.layout import (
     discard,
     partial_path,
     put_in_place,
+    remove_abandoned,
     write_bytes,
     write_text,
 )
@@ -35,9 +38,9 @@ def download_text(
 ) -> None:
     """Write a script or list to disk as it comes in, unless it is there as a whole.
 
-    A hidden file beside it keeps where it is from and its size: all pipelines and archives use
-    the same names, and other tools leave files cut off. What is there and was not downloaded, or
-    was changed since, is kept under another name.
+    A hidden file beside it keeps where it is from and its checksum: all pipelines and archives
+    use the same names, and other tools leave files cut off. What is there and was not downloaded,
+    or was changed since, is kept under another name.
 
     Parameters
     ----------
@@ -54,10 +57,12 @@ def download_text(
         The disk does not take it.
     """
     note = note_path(path)
-    origin, size = _noted(note)
+    origin, digest = _noted(note)
     wanted = f"{address.name} {source}"
-    if (origin, size) == (wanted, _size(path)):
+    unchanged = path.exists() and digest == _digest(path)
+    if unchanged and origin == wanted:
         return
+    remove_abandoned(path)
     partial = partial_path(path)
 
     async def read() -> None:
@@ -70,12 +75,12 @@ def download_text(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         event_loop.run(read())
-        if path.exists() and size != _size(path):
-            kept = path.with_name(f"{path.name}.old")
+        if path.exists() and not unchanged:
+            kept = _free_name(path)
             path.replace(kept)
             warnings.warn(f"{path} was not as it was downloaded: it is now {kept}", stacklevel=4)
         put_in_place(partial, path)
-        write_text(note, f"{_size(path)} {wanted}\n")
+        write_text(note, f"{_digest(path)} {wanted}\n")
     except TessloomError:
         raise
     except OSError as error:
@@ -89,16 +94,22 @@ def note_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.source")
 
 
-def _noted(note: Path) -> tuple[str, int]:
+def _noted(note: Path) -> tuple[str, str]:
     try:
-        size, _, origin = note.read_text(encoding="utf-8").rstrip("\n").partition(" ")
-        return origin, int(size)
+        digest, _, origin = note.read_text(encoding="utf-8").rstrip("\n").partition(" ")
     except (OSError, ValueError):  # there is none
-        return "", -1
+        return "", ""
+    return origin, digest
 
 
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.exists() else None
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.old{number or ''}") for number in itertools.count())
+    return next(name for name in names if not name.exists())
 
 
 @dataclass(frozen=True)

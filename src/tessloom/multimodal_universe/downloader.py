@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pyarrow.compute as pc
 
 from tessloom import fits
-from tessloom.archive import TINY, Findings, Folder, light_curve_path
+from tessloom.archive import TINY, Findings, Folder, light_curve_path, target_table
 from tessloom.building.opening import open_archive
 from tessloom.building.request import parse_count, parse_features, parse_sectors, parse_workers
 from tessloom.building.run import check_directory
@@ -42,7 +43,7 @@ from tessloom.progress_display import bytes_display, display
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
     from astropy.table import Table
 
@@ -68,7 +69,8 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
     n_processes
         Processes that convert files. A `processing_fn` of a subclass runs in this one.
     archive
-        See `tessloom.build`. None: what ``TESSLOOM_ARCHIVE`` says, else MAST.
+        See `tessloom.build`. None: what ``TESSLOOM_ARCHIVE`` says, else MAST. A folder must be
+        laid out like the archive and have the download script.
     features
         Names of the arrays of the HDF5 files; see `tessloom.build`.
     tiny_size
@@ -132,12 +134,16 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         self.tiny_size = parse_count("tiny_size", tiny_size)
         self.failures: dict[str, TargetError] = {}
         self._light_curves: LightCurveReader | None = None
+        self._findings = Findings()
+        self._absent = target_table({}, 0)  # of the last catalogue: listed, but without a file
         self.catalog_column_names = catalogs.parameter_names(self._pipeline)
 
         opened = ExitStack()
         self._address = opened.enter_context(open_archive(archive))
         # The embedded archive runs for as long as somebody may ask it.
         weakref.finalize(self, opened.close)
+        if isinstance(self._address, Folder):
+            self._check_folder(self._address.root)
         self.sh_url = self._address.lists + self._pipeline.script.format(sector=self.sector)
         self.csv_url = self._address.lists + self._pipeline.target_list.format(sector=self.sector)
         self.fits_base_url = self._address.files
@@ -240,7 +246,7 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
             self.download_target_csv_file()
         except FileMissingError as error:
             csv_path = None
-            _warn(f"{self.csv_url}: {error}. Positions are taken from the FITS files' headers")
+            _warn(f"{error}. Positions are taken from the FITS files' headers")
         findings = Findings()
         names = self._file_names(findings, self.tiny_size if tiny else None)
         if not len(names):
@@ -250,12 +256,20 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
             )
         wanted = np.unique(names.identifiers) if tiny else None
         rows = lists.read_target_list(csv_path, self._pipeline, findings, wanted)
-        targets = lists.place_files(self._address, self._pipeline, self.sector, names, rows)
+        absent_in = None if tiny else self.sector
+        targets = lists.sector_targets(self._pipeline, names, rows, findings, absent_in)
+        targets = lists.place_targets(self._address, self._pipeline, self.sector, targets)
+        with_file = pc.is_valid(targets["version"])
+        self._absent = targets.filter(pc.invert(with_file))
+        self._findings = findings
         for sentence in findings.sentences():
             _warn(sentence)
-        if not tiny and csv_path and (absent := lists.without_file(rows, names)):
-            _warn(f"{len(absent)} targets of the list have no file, such as {absent[0]}")
-        catalog = catalogs.to_table(self._pipeline, self.sector, targets)
+        if len(self._absent):
+            _warn(
+                f"{len(self._absent)} targets of the list have no file, such as "
+                f"{self._absent['id'][0]}: they will be recorded as failures"
+            )
+        catalog = catalogs.to_table(self._pipeline, self.sector, targets.filter(with_file))
         if save_catalog:
             catalogs.write_table(self.catalog_path(tiny=tiny), catalog)
         return catalog
@@ -303,11 +317,7 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
             ]
         finally:
             progress.finish()
-        lost = sum(batch.count(False) for batch in results)
-        if lost:
-            reasons = Counter(error.reason for error in self.failures.values())
-            counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
-            _warn(f"{lost} of {len(rows)} files could not be had ({counts}): see `failures`")
+        self._warn_of_lost(rows, [there for batch in results for there in batch])
         return results
 
     def processing_fn(self, row: Any) -> dict[str, Any]:
@@ -362,6 +372,8 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
             root=Path(self.hdf5_output_dir),
             workers=self.n_processes,
             progress=display(show_progress, "convert"),
+            findings=self._findings,
+            absent=self._absent,
         )
         if self._overrides("processing_fn"):
             return conversion.run_with(self.processing_fn, targets, catalog)
@@ -377,7 +389,7 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         catalog = self.create_sector_catalog(save_catalog=save_catalog, tiny=tiny)
         results = self.batched_download(catalog=catalog, tiny=tiny, show_progress=show_progress)
         converted = self.convert_fits_to_standard_format(catalog, show_progress=show_progress)
-        return all(map(all, results)) and all(converted)
+        return all(map(all, results)) and all(converted) and not len(self._absent)
 
     def clean_up(
         self,
@@ -411,6 +423,13 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         for folder, path in ((sh_dir, self.sh_path), (csv_dir, self.csv_path)):
             if folder is not None:
                 remove_files(Path(folder), [path.name, note_path(path).name])
+
+    def _check_folder(self, folder: Path) -> None:
+        if not (folder / self._pipeline.hlsp).is_dir():
+            raise RequestError(
+                f"{folder} is not laid out like the archive: it has no {self._pipeline.hlsp}. "
+                "tessloom build --archive takes files however they lie"
+            )
 
     def _download_text(
         self,
@@ -468,6 +487,16 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
             features = self._standard.features(self._pipeline)
             self._light_curves = LightCurveReader(row_format, features, self.sector)
         return self._light_curves
+
+    def _warn_of_lost(self, rows: Table, there: Sequence[bool]) -> None:
+        lost = [row for row, found in zip(rows, there, strict=True) if not found]
+        if not lost:
+            return
+        errors = [self.failures.get(str(self.fits_url(row)[1])) for row in lost]
+        reasons = Counter(error.reason for error in errors if error is not None)
+        counts = ", ".join(f"{count} {reason}" for reason, count in reasons.items())
+        why = f" ({counts}: see `failures`)" if counts else ""
+        _warn(f"{len(lost)} of {len(rows)} files could not be had{why}")
 
     def _overrides(self, *names: str) -> bool:
         """Return whether a subclass, or somebody on this instance, has replaced a method."""

@@ -11,7 +11,7 @@ from tessloom.archive import (
     ScriptReader,
     TargetListReader,
     event_loop,
-    join_positions,
+    join_lists,
     place,
 )
 from tessloom.errors import RequestError
@@ -113,11 +113,11 @@ def read_target_list(
     return reader.rows()
 
 
-def place_files(
-    address: ArchiveAddress, pipeline: Pipeline, sector: int, names: FileNames, rows: pa.Table
+def sector_targets(
+    pipeline: Pipeline, names: FileNames, rows: pa.Table, findings: Findings, absent_in: int | None
 ) -> pa.Table:
-    """Return the targets of files, placed on the sky; see `archive.placing.place`."""
-    return place_targets(address, pipeline, sector, join_positions(names, (), rows, pipeline))
+    """Return the targets of files that lie where the archive has them; see `join_lists`."""
+    return join_lists(names, (), rows, pipeline, findings, absent_in=absent_in)
 
 
 def place_targets(
@@ -130,9 +130,3 @@ def place_targets(
             return await place(archive, pipeline, sector, targets)
 
     return event_loop.run(ask())
-
-
-def without_file(rows: pa.Table, names: FileNames) -> list[int]:
-    """Return the ids of a target list of which a script names no file."""
-    absent: list[int] = np.setdiff1d(rows["id"].to_numpy(), names.identifiers).tolist()
-    return absent
