@@ -111,7 +111,7 @@ def test_real_eras_of_qlp_open_as_one_table(realdata: Path, tmp_path: Path) -> N
 
 
 def test_a_folder_says_which_sectors_it_has(realdata: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnknownSectorError, match=r"sector 3 of .*nearest: 24 and 25; it has: 24-25"):
+    with pytest.raises(UnknownSectorError, match=r"sector 3 .*nearest: 24 and 25; it has: 24-25"):
         tessloom.build("qlp", sector=3, out=tmp_path, archive=str(realdata))
 
 
