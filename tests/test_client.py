@@ -10,7 +10,9 @@ from contextlib import aclosing
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
+import tessloom
 from tessloom.archive import Retry, event_loop, slide
 from tessloom.archive.client import Client
 from tessloom.errors import (
@@ -27,7 +29,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Scenario = Callable[[Client, str], Awaitable[None]]
 
 
-def run(handler: Handler, scenario: Scenario, retry: Retry = AT_ONCE, connections: int = 8) -> None:
+def run(
+    handler: Handler,
+    scenario: Scenario,
+    retry: Retry = AT_ONCE,
+    connections: int = 8,
+    hosts: frozenset[str] = frozenset(),
+) -> None:
     """Run a scenario with a client and the address of a server that answers with `handler`."""
 
     async def serve() -> None:
@@ -38,7 +46,7 @@ def run(handler: Handler, scenario: Scenario, retry: Retry = AT_ONCE, connection
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         try:
-            async with Client(connections, retry, proxies=False) as client:
+            async with Client(connections, retry, proxies=False, hosts=hosts) as client:
                 await scenario(client, f"http://127.0.0.1:{runner.addresses[0][1]}/")
         finally:
             await runner.cleanup()
@@ -336,3 +344,78 @@ def test_coroutines_run_also_where_a_loop_is_running() -> None:
         return event_loop.run(answer())
 
     assert asyncio.run(notebook()) == event_loop.run(answer()) == 42
+
+
+def redirect(code: int, target: str) -> Callable[[], web.Response]:
+    return lambda: web.Response(status=code, headers={"Location": target})
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("target", ["/elsewhere", "elsewhere?a=%20b", "./../elsewhere"])
+def test_a_redirect_on_the_same_host_is_followed(code: int, target: str) -> None:
+    answers = Answers(redirect(code, target), body(b"whole"))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        first = request.path == "/file"
+        return answers.answers[0]() if first else answers.answers[1]()
+
+    async def scenario(client: Client, address: str) -> None:
+        assert await client.fetch(address + "file", bytes) == b"whole"
+        async with aclosing(client.stream(address + "file")) as pieces:
+            assert b"".join([piece async for piece in pieces]) == b"whole"
+
+    run(answer, scenario)
+
+
+@pytest.mark.parametrize(
+    "target", ["http://localhost:1/x", "http://192.0.2.1/x", "ftp://127.0.0.1/x", "http://[/x"]
+)
+def test_a_redirect_to_another_host_or_scheme_is_not_followed(target: str) -> None:
+    answers = Answers(redirect(302, target))
+
+    async def scenario(client: Client, address: str) -> None:
+        with pytest.raises(FileUnavailableError, match="redirected to"):
+            await client.fetch(address, bytes)
+        with pytest.raises(ArchiveError, match="redirected to"):
+            await anext(client.stream(address))
+
+    run(answers.answer, scenario)
+    assert answers.requests.total() == 2
+
+
+def test_a_redirect_from_https_to_http_is_not_followed() -> None:
+    async def scenario(client: Client, _address: str) -> None:
+        https = URL("https://archive.stsci.edu/x")
+        with pytest.raises(Exception, match="only on https"):
+            client._redirected(https, "http://archive.stsci.edu/y")
+        with pytest.raises(Exception, match="archive's own hosts"):
+            client._redirected(https, "https://example.org/y")
+        other = client._redirected(https, "https://mast.stsci.edu/y%2Fz")
+        assert str(other) == "https://mast.stsci.edu/y%2Fz"
+
+    run(Answers(status(404)).answer, scenario, hosts=frozenset({"mast.stsci.edu"}))
+
+
+def test_redirects_in_a_circle_come_to_an_end() -> None:
+    answers = Answers(redirect(302, "/again"))
+
+    async def scenario(client: Client, address: str) -> None:
+        with pytest.raises(FileUnavailableError, match="redirected more than 5 times"):
+            await client.fetch(address, bytes)
+
+    run(answers.answer, scenario)
+    assert answers.requests.total() == 6
+
+
+def test_the_archive_is_told_who_asks() -> None:
+    agents: list[str] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        agents.append(request.headers["User-Agent"])
+        return web.Response(body=b"whole")
+
+    async def scenario(client: Client, address: str) -> None:
+        await client.fetch(address, bytes)
+
+    run(answer, scenario)
+    assert agents == [f"tessloom/{tessloom.__version__} (https://pypi.org/project/tessloom)"]

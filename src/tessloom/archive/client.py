@@ -6,12 +6,14 @@ import asyncio
 import email.utils
 import random
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import aiohttp
 from yarl import URL
 
+from tessloom._version import __version__
 from tessloom.errors import (
     ArchiveError,
     FileMissingError,
@@ -22,17 +24,19 @@ from tessloom.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
     from types import TracebackType
 
 T = TypeVar("T")
 
-USER_AGENT = "tessloom (https://pypi.org/project/tessloom)"
+USER_AGENT = f"tessloom/{__version__} (https://pypi.org/project/tessloom)"
 _PIECE = 1 << 18
 _PARTIAL = 206
 _MISSING = frozenset({404, 410})
 # Answers that are worth another try: timeouts, "too many requests", and a server in trouble.
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +109,21 @@ class Client:
         Most connections open at a time.
     proxies
         Whether the environment's proxies (``HTTPS_PROXY`` and so on) are used.
+    hosts
+        Hosts, besides the one that is asked, to which a redirect may lead. None may lead from
+        https to http.
     """
 
-    def __init__(self, connections: int, retry: Retry, *, proxies: bool) -> None:
+    def __init__(
+        self,
+        connections: int,
+        retry: Retry,
+        *,
+        proxies: bool,
+        hosts: frozenset[str] = frozenset(),
+    ) -> None:
         self._retry = retry
+        self._hosts = hosts
         self._resume_at = 0.0
         self._failed_in_a_row = 0
         self._session = aiohttp.ClientSession(
@@ -146,7 +161,7 @@ class Client:
         """
 
         async def get() -> T:
-            async with self._session.get(URL(address, encoded=True)) as response:
+            async with self._get(address) as response:
                 _check_status(response)
                 body = await response.read()
             try:
@@ -190,9 +205,7 @@ class Client:
             headers = {"Range": f"bytes={done}-"} if done else {}
             failure: Exception
             try:
-                async with self._session.get(
-                    URL(address, encoded=True), headers=headers
-                ) as response:
+                async with self._get(address, headers) as response:
                     _check_status(response)
                     start = done if response.status == _PARTIAL else 0
                     if length is None and response.content_length is not None:
@@ -214,6 +227,36 @@ class Client:
             attempt += 1
             if not await self._wait(attempt, failure):
                 raise ArchiveError(_unreachable(address, failure)) from failure
+
+    @asynccontextmanager
+    async def _get(
+        self, address: str, headers: Mapping[str, str] | None = None
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        """Ask for an address, and go where redirects may lead."""
+        url = URL(address, encoded=True)
+        for _ in range(1 + _MOST_REDIRECTS):
+            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+                target = response.headers.get("Location")
+                if response.status not in _REDIRECTS or target is None:
+                    yield response
+                    return
+            url = self._redirected(url, target)
+        raise _Transient(f"redirected more than {_MOST_REDIRECTS} times", attempts=1)
+
+    def _redirected(self, url: URL, target: str) -> URL:
+        try:
+            further = url.join(URL(target, encoded=True))
+        except ValueError as error:
+            raise _Transient(f"redirected to {target!r}: {error}", attempts=1) from error
+        same = further.host == url.host and further.port == url.port
+        safe = further.scheme == "https" or (further.scheme, url.scheme) == ("http", "http")
+        if not safe or not (same or further.host in self._hosts):
+            raise _Transient(
+                f"redirected to {further.origin()}, where tessloom does not follow: only on https, "
+                "and to the archive's own hosts",
+                attempts=1,
+            )
+        return further
 
     async def _persist(self, get: Callable[[], Awaitable[T]]) -> T:
         """Call `get` until it returns; raise its last failure if it never does."""

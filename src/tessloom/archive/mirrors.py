@@ -27,6 +27,8 @@ STATIC = "https://archive.stsci.edu/hlsps/"
 S3 = "https://stpubdata.s3.amazonaws.com/mast/hlsp/"
 # Numbers above are scripts over several sectors, not sectors.
 LAST_PLAUSIBLE_SECTOR = 200
+# The archive's own: a redirect from one to another is followed.
+_ARCHIVE_HOSTS = frozenset({"archive.stsci.edu", "mast.stsci.edu", "stpubdata.s3.amazonaws.com"})
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SCRIPT_LINK = re.compile(r"""href=["']?(?:[^"'>]*/)?([^"'>/]*_s(\d{4})_[^"'>/]*\.sh)["'>]""")
 
@@ -55,7 +57,9 @@ class Mirror:
         """Open the mirror for one worker."""
         # A proxy can't reach this machine's loopback, where tessloom's own server is.
         proxies = URL(self.files).host not in _LOOPBACK
-        async with Client(connections, self.retry, proxies=proxies) as client:
+        named = {str(URL(self.files).host), str(URL(self.lists).host)}
+        hosts = _ARCHIVE_HOSTS | named - _LOOPBACK
+        async with Client(connections, self.retry, proxies=proxies, hosts=hosts) as client:
             yield HttpArchive(self, client)
 
 
