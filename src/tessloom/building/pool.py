@@ -19,8 +19,7 @@ from tessloom.errors import WorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from multiprocessing.queues import SimpleQueue
-    from multiprocessing.synchronize import Event
+    from multiprocessing.connection import Connection
 
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
@@ -40,29 +39,32 @@ def run_workers(
     shares = share_out(partitions, workers)
     if len(shares) <= 1:
         return build_partitions(job, partitions, report)
+    # Pipes without locks, not a Queue and an Event: a worker that is killed may hold a lock, and
+    # then its parent would wait for it for ever.
     context = multiprocessing.get_context("spawn")
-    queue: SimpleQueue[tuple[int, int] | None] = context.SimpleQueue()
-    stop = context.Event()
-    listener = threading.Thread(target=_listen, args=(queue, report), daemon=True)
+    progress, progress_in = context.Pipe(duplex=False)
+    stop, stop_in = context.Pipe(duplex=False)
+    end, end_in = context.Pipe(duplex=False)
+    listener = threading.Thread(target=_listen, args=(progress, end, report), daemon=True)
     listener.start()
     try:
-        with ProcessPoolExecutor(len(shares), context, _start, (queue, stop)) as executor:
+        with ProcessPoolExecutor(len(shares), context, _start, (progress_in, stop)) as executor:
             with _no_main_module():
                 futures = [executor.submit(_build, job, share) for share in shares]
             try:
                 return [result for future in as_completed(futures) for result in future.result()]
             except BrokenProcessPool as error:
-                stop.set()
                 raise WorkerError(
                     "a worker was ended from outside, often because memory was short: run the same "
                     "command again to continue, with fewer workers if it happens again"
                 ) from error
-            except BaseException:
-                stop.set()
-                raise
+            finally:
+                stop_in.close()
     finally:
-        queue.put(None)
+        end_in.close()
         listener.join()
+        for connection in (progress, progress_in, stop, end):
+            connection.close()
 
 
 @contextlib.contextmanager
@@ -80,33 +82,41 @@ def _no_main_module() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
-_queue: SimpleQueue[tuple[int, int] | None]
-_stop: Event
+_progress: Connection
+_stopped = threading.Event()
 
 
-def _start(queue: SimpleQueue[tuple[int, int] | None], stop: Event) -> None:
+def _start(progress: Connection, stop: Connection) -> None:
     """Prepare a worker's process."""
     # Ctrl-C reaches all processes of a terminal; the parent alone decides, through `stop`.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    global _queue, _stop
-    _queue, _stop = queue, stop
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    global _progress  # noqa: PLW0603 - each worker has a process of its own
+    _progress = progress
+    threading.Thread(target=_watch, args=[stop], daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """End this process as soon as its parent is gone, so that none writes after a kill."""
+def _watch(stop: Connection) -> None:
+    """Leave off when the parent closes `stop`, and end this process as soon as it is gone.
+
+    So none writes after a kill.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent is None:
+        return
+    if parent.sentinel not in wait([parent.sentinel, stop]):
+        _stopped.set()
         wait([parent.sentinel])
-        os._exit(1)
+    os._exit(1)
 
 
 def _build(job: Job, partitions: list[Partition]) -> list[Result]:
+    # So small a message is written at once or not at all.
     return build_partitions(
-        job, partitions, lambda done, failed: _queue.put((done, failed)), _stop.is_set
+        job, partitions, lambda done, failed: _progress.send((done, failed)), _stopped.is_set
     )
 
 
-def _listen(queue: SimpleQueue[tuple[int, int] | None], report: Callable[[int, int], None]) -> None:
-    while (news := queue.get()) is not None:
-        report(*news)
+def _listen(progress: Connection, end: Connection, report: Callable[[int, int], None]) -> None:
+    """Hand on what workers report, until all has been handed on and `end` is closed."""
+    while progress in wait([progress, end]):
+        report(*progress.recv())
