@@ -414,7 +414,7 @@ def test_a_star_without_a_position_anywhere_is_a_recorded_failure(
     files = {one: body.getvalue(), other: fetch(server.address + other)}
     report = build(tmp_path / "data", folder_with(tmp_path / "files", files))
     (failure,) = report.sectors[0].failures
-    assert (failure.id, failure.reason) == (file_key("qlp", one)[0], "no-position")
+    assert (failure.id, failure.reason) == (file_key("qlp", one)[0], "no-coordinates")
     assert report.sectors[0].written == 1
 
 

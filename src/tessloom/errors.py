@@ -61,6 +61,12 @@ class FileUnavailableError(TargetError, OSError):
     reason = "unavailable"
 
 
+class FileTimeoutError(FileUnavailableError, TimeoutError):
+    """The archive was silent for too long, however often it was asked."""
+
+    reason = "timeout"
+
+
 class FitsError(TargetError, ValueError):
     """The file is not a light curve of the kind that was expected."""
 
@@ -79,6 +85,12 @@ class TruncatedFitsError(FitsError, EOFError):
     reason = "truncated"
 
 
+class CorruptFitsError(FitsError):
+    """A check sum in the file does not agree with its bytes."""
+
+    reason = "corrupt"
+
+
 class WrongTargetError(FitsError):
     """The file is of another star or sector than its name says."""
 
@@ -88,7 +100,7 @@ class WrongTargetError(FitsError):
 class NoPositionError(TargetError, ValueError):
     """Neither the target list nor the file's header says where the star is."""
 
-    reason = "no-position"
+    reason = "no-coordinates"
 
 
 class NotListedError(TargetError, LookupError):

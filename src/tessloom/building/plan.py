@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessloom.errors import FileUnavailableError
+from tessloom.errors import FileTimeoutError, FileUnavailableError
 from tessloom.healpix import coarser
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def still_to_do(
 
 def may_pass(reason: str) -> bool:
     """Return whether a failure is the archive's and may have passed by the next build."""
-    return reason == FileUnavailableError.reason
+    return reason in (FileUnavailableError.reason, FileTimeoutError.reason)
 
 
 def merge_listings(old: pa.Table, new: pa.Table) -> pa.Table:
