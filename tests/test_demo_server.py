@@ -6,13 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 from email.message import Message
 
 import pytest
 
-from tessloom.demo import DemoServer, Faults
+from tessloom.demo import DemoServer
 from tessloom.demo.products import PRODUCTS, light_curves
 from tessloom.errors import RequestError
 
@@ -77,6 +76,20 @@ def test_two_servers_serve_the_same() -> None:
             assert ask(one, path)[2] == ask(other, path)[2]
 
 
+def test_requests_are_counted_over_all_mirrors_and_for_each() -> None:
+    with DemoServer() as server:
+        for address in (server.address, server.s3, server.s3, server.gateway):
+            root = address.partition(urllib.parse.urlsplit(address).netloc)[2]
+            assert ask(server, light_curve(), root=root)[0] == 200
+        assert server.requests == {light_curve(): 4}
+        assert {name: each[light_curve()] for name, each in server.requests_of.items()} == {
+            "s3": 2,
+            "static": 1,
+            "gateway": 1,
+        }
+        assert not server.listings
+
+
 @pytest.mark.parametrize("path", [SCRIPT, LIST, light_curve()])
 def test_head_and_ranges(path: str) -> None:
     with DemoServer() as server:
@@ -90,6 +103,15 @@ def test_head_and_ranges(path: str) -> None:
         assert ask(server, path, headers={"Range": "bytes=5-9"})[2] == body[5:10]
         assert ask(server, path, headers={"Range": "bytes=-7"})[2] == body[-7:]
         assert ask(server, path, headers={"Range": f"bytes={len(body)}-"})[0] == 416
+
+
+def test_a_range_of_another_version_is_answered_with_the_whole() -> None:
+    with DemoServer() as server:
+        _, headers, body = ask(server, SCRIPT)
+        for version, expected in ((headers["ETag"], (206, body[100:])), ('"old"', (200, body))):
+            asked = {"Range": "bytes=100-", "If-Range": version}
+            status, _, part = ask(server, SCRIPT, headers=asked)
+            assert (status, part) == expected
 
 
 def test_scripts_and_lists_have_an_etag() -> None:
@@ -107,102 +129,6 @@ def test_what_does_not_exist_is_a_short_html_page_with_404(path: str) -> None:
         status, headers, body = ask(server, path)
     assert (status, headers.get_content_type()) == (404, "text/html")
     assert len(body) < 1000
-
-
-def test_busy_asks_to_wait_and_recovers() -> None:
-    with DemoServer(Faults(busy=1, retry_after=0)) as server:
-        status, headers, _ = ask(server, light_curve())
-        assert (status, headers["Retry-After"]) == (429, "0")
-        assert ask(server, light_curve())[0] == 200
-
-
-def test_unavailable_recovers() -> None:
-    with DemoServer(Faults(unavailable=1)) as server:
-        assert [ask(server, SCRIPT)[0] for _ in range(3)] == [503, 200, 200]
-
-
-def test_a_cut_answer_announces_more_than_it_sends_and_recovers() -> None:
-    with DemoServer(Faults(cut=1)) as server:
-        with pytest.raises(http.client.IncompleteRead) as broken:
-            ask(server, light_curve())
-        _, _, whole = ask(server, light_curve())
-    assert 0 < len(broken.value.partial) < len(whole)
-    assert whole.startswith(broken.value.partial)
-
-
-def test_a_truncated_answer_announces_what_it_sends_and_recovers() -> None:
-    with DemoServer(Faults(truncated=1)) as server:
-        _, headers, short = ask(server, light_curve())
-        _, _, whole = ask(server, light_curve())
-    assert int(headers["Content-Length"]) == len(short) < len(whole)
-
-
-def test_a_slow_answer_takes_longer_once() -> None:
-    with DemoServer(Faults(slow=1, delay=0.4)) as server:
-        ask(server, "qlp/none")
-        start = time.monotonic()
-        ask(server, "tglc/none")
-        middle = time.monotonic()
-        ask(server, "tglc/none")
-        assert middle - start >= 0.4 > time.monotonic() - middle
-
-
-def test_a_missing_file_stays_missing() -> None:
-    with DemoServer(Faults(missing=1)) as server:
-        assert [ask(server, light_curve())[0] for _ in range(2)] == [404, 404]
-        assert ask(server, SCRIPT)[0] == 200
-
-
-def test_an_html_page_comes_with_status_200() -> None:
-    with DemoServer(Faults(html=1)) as server:
-        for _ in range(2):
-            status, _, body = ask(server, light_curve())
-            assert status == 200
-            assert body.startswith(b"<html>")
-
-
-def test_a_corrupt_file_is_short_each_time() -> None:
-    with DemoServer() as sound, DemoServer(Faults(corrupt=1)) as server:
-        whole = ask(sound, light_curve())[2]
-        first, second = (ask(server, light_curve())[2] for _ in range(2))
-    assert first == second
-    assert whole.startswith(first)
-    assert len(first) < len(whole)
-
-
-def test_a_wrong_file_is_another_star_s() -> None:
-    with DemoServer() as sound, DemoServer(Faults(wrong=1)) as server:
-        assert ask(server, light_curve(5))[2] == ask(sound, light_curve(4))[2]
-
-
-def test_an_archive_that_is_down_answers_nothing() -> None:
-    with DemoServer(Faults(down=True)) as server:
-        for path in (SCRIPT, SCRIPT, light_curve()):
-            assert ask(server, path)[0] == 503
-
-
-def test_a_rate_is_the_share_of_paths_hit_and_the_same_each_time() -> None:
-    paths = [f"qlp/{number}" for number in range(5000)]
-    hits = [Faults(busy=0.1).hit("busy", path) for path in paths]
-    assert sum(hits) / len(hits) == pytest.approx(0.1, abs=0.02)
-    assert hits == [Faults(busy=0.1).hit("busy", path) for path in paths]
-
-
-def test_faults_are_read_from_text() -> None:
-    text = "busy=0.02, missing=0.01,retry_after=0,down"
-    assert Faults.parse(text) == Faults(busy=0.02, missing=0.01, retry_after=0, down=True)
-    assert Faults.parse("") == Faults()
-
-
-@pytest.mark.parametrize("text", ["tired=1", "busy", "busy=often", "busy=2", "delay=-1", "nan=nan"])
-def test_bad_faults_are_refused(text: str) -> None:
-    with pytest.raises(RequestError):
-        Faults.parse(text)
-
-
-def test_an_unknown_fault_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(RequestError, match=r"'tired'.*busy.*unscripted"):
-        Faults.parse("tired=0.5")
 
 
 def test_a_port_in_use_is_a_clear_error() -> None:
