@@ -17,11 +17,18 @@ from tessloom.pipelines import QLP, TGLC, Pipeline
 def read_script(
     text: str, pipeline: Pipeline = QLP, limit: int | None = None, piece: int = 1 << 20
 ) -> tuple[FileNames, Findings]:
+    return feed_script(text.encode(), pipeline, limit, piece)
+
+
+def feed_script(
+    body: bytes, pipeline: Pipeline = QLP, limit: int | None = None, piece: int = 1 << 20
+) -> tuple[FileNames, Findings]:
     findings = Findings()
     reader = ScriptReader(pipeline, 23, findings, limit)
-    body = text.encode()
     for start in range(0, len(body), piece):
         reader.feed(body[start : start + piece])
+        if reader.full:
+            break
     return reader.close(), findings
 
 
@@ -37,11 +44,19 @@ def line(identifier: int, version: str = "v01", sector: int = 23) -> str:
 def read_list(
     text: str, pipeline: Pipeline = QLP, piece: int = 1 << 20
 ) -> tuple[list[tuple[object, ...]], Findings]:
+    return feed_list(text.encode(), pipeline, piece)
+
+
+def feed_list(
+    body: bytes, pipeline: Pipeline = QLP, piece: int = 1 << 20, wanted: list[int] | None = None
+) -> tuple[list[tuple[object, ...]], Findings]:
     findings = Findings()
-    reader = TargetListReader(pipeline, findings, "of a test")
-    body = text.encode()
+    ids = None if wanted is None else np.array(wanted, np.int64)
+    reader = TargetListReader(pipeline, findings, "of a test", ids)
     for start in range(0, len(body), piece):
         reader.feed(body[start : start + piece])
+        if reader.full:
+            break
     reader.close()
     return [tuple(row.values()) for row in reader.rows().to_pylist()], findings
 

@@ -2,61 +2,104 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessloom import fits
+from tessloom.archive.sliding import slide
 from tessloom.archive.targets import light_curve_path, target_table
-from tessloom.archive.window import slide
 from tessloom.errors import NoPositionError, TargetError
 from tessloom.healpix import healpix_29, is_position
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
     from tessloom.archive._protocol import Archive
     from tessloom.pipelines import Pipeline
 
 _HEADERS_AT_A_TIME = 32
+_ROWS_AT_A_TIME = 1 << 20
 
 
 async def place(archive: Archive, pipeline: Pipeline, sector: int, targets: pa.Table) -> pa.Table:
     """Add HEALPix pixels; take what the list lacks from the files' headers."""
-    ra, dec = (pc.fill_null(targets[name], np.nan).to_numpy().copy() for name in ("ra", "dec"))
-    failed = pc.is_valid(targets["reason"]).to_numpy()
+    positions: dict[int, tuple[float, float]] = {}
     failures: dict[int, TargetError] = {}
     tic_ids: dict[int, int] = {}
 
     async def ask(index: int) -> None:
         path = light_curve_path(pipeline, sector, targets.slice(index, 1).to_pylist()[0])
         try:
-            ra[index], dec[index], tic_id = await archive.fetch_header(path, _position)
-            if tic_id is not None:
-                tic_ids[index] = tic_id
+            ra, dec, tic_id = await archive.fetch_header(path, _position)
         except TargetError as error:
             failures[index] = error
+            return
+        positions[index] = ra, dec
+        if tic_id is not None:
+            tic_ids[index] = tic_id
 
-    unplaced = np.flatnonzero(~is_position(ra, dec) & ~failed).tolist()
-    await slide(_HEADERS_AT_A_TIME, unplaced, ask)
+    placed = has_position(targets)
+    may_be_asked = pc.is_null(targets["reason"]).to_numpy()
+    await slide(_HEADERS_AT_A_TIME, np.flatnonzero(~placed & may_be_asked).tolist(), ask)
 
-    placed = is_position(ra, dec)
-    pixels = np.zeros(len(targets), np.int64)
-    pixels[placed] = healpix_29(ra[placed], dec[placed])
     columns = {name: targets[name] for name in targets.column_names}
-    for name, values in (("ra", ra), ("dec", dec), ("healpix_29", pixels)):
-        columns[name] = pa.array(values, mask=~placed)
-    if tic_ids:
-        known = columns["tic_id"].to_pylist()
-        for index, tic_id in tic_ids.items():
-            known[index] = known[index] or tic_id
-        columns["tic_id"] = known
-    if failures:
-        reasons, details = columns["reason"].to_pylist(), columns["detail"].to_pylist()
-        for index, error in failures.items():
-            reasons[index], details[index] = error.reason, str(error)
-        columns |= {"reason": reasons, "detail": details}
+    if not placed.all():
+        placed[list(positions)] = True
+        for axis, name in enumerate(("ra", "dec")):
+            values = pc.fill_null(targets[name], np.nan).to_numpy().copy()
+            values[list(positions)] = [position[axis] for position in positions.values()]
+            columns[name] = pa.chunked_array([pa.array(values, mask=~placed)])
+    columns["healpix_29"] = _pixels(columns["ra"], columns["dec"], placed)
+    unknown = {index: tic for index, tic in tic_ids.items() if not columns["tic_id"][index].as_py()}
+    columns["tic_id"] = _replaced(columns["tic_id"], unknown)
+    for name, texts in (
+        ("reason", {index: error.reason for index, error in failures.items()}),
+        ("detail", {index: str(error) for index, error in failures.items()}),
+    ):
+        columns[name] = _replaced(columns[name], texts)
     return target_table(columns, len(targets))
+
+
+def has_position(targets: pa.Table) -> npt.NDArray[np.bool_]:
+    """Return which targets have a position, as an array of shape ``(n,)``."""
+    known = np.empty(len(targets), bool)
+    for rows in _slices(len(targets)):
+        part = targets.slice(rows.start, _ROWS_AT_A_TIME)
+        ra, dec = (pc.fill_null(part[name], np.nan).to_numpy() for name in ("ra", "dec"))
+        known[rows] = is_position(ra, dec)
+    return known
+
+
+def _pixels(
+    ra: pa.ChunkedArray, dec: pa.ChunkedArray, placed: npt.NDArray[np.bool_]
+) -> pa.ChunkedArray:
+    pixels = np.zeros(len(placed), np.int64)
+    for rows in _slices(len(placed)):
+        here = placed[rows]
+        position = (axis.slice(rows.start, _ROWS_AT_A_TIME).to_numpy()[here] for axis in (ra, dec))
+        pixels[rows][here] = healpix_29(*position)
+    return pa.chunked_array([pa.array(pixels, mask=None if placed.all() else ~placed)])
+
+
+def _replaced(column: pa.ChunkedArray, values: dict[int, Any]) -> pa.ChunkedArray:
+    """Return a column with other values at some positions."""
+    if not values:
+        return column
+    mask = np.zeros(len(column), bool)
+    mask[list(values)] = True
+    new = pa.array([values[index] for index in sorted(values)], column.type)
+    return pa.chunked_array([pc.replace_with_mask(column.combine_chunks(), pa.array(mask), new)])
+
+
+def _slices(count: int) -> Iterator[slice]:
+    """Yield slices that are worked on one by one, as intermediate arrays are large."""
+    for start in range(0, count, _ROWS_AT_A_TIME):
+        yield slice(start, min(start + _ROWS_AT_A_TIME, count))
 
 
 def _position(body: bytes) -> tuple[float, float, int | None]:

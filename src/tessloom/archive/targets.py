@@ -48,10 +48,12 @@ def light_curve_path(pipeline: Pipeline, sector: int, target: Mapping[str, Any])
 def target_table(columns: dict[str, Any], count: int) -> pa.Table:
     """Return a table of `SCHEMA`; columns that are not given are null."""
     arrays: list[pa.Array | pa.ChunkedArray] = []
+    # One buffer for all of them, whose pages take no memory until somebody writes to them.
+    zeros = pa.py_buffer(np.zeros(8 * (count + 1), np.uint8))
     for column in SCHEMA:
         values = columns.get(column.name)
         if values is None:
-            arrays.append(pa.nulls(count, column.type))
+            arrays.append(_nulls(column.type, count, zeros))
         elif isinstance(values, pa.Array | pa.ChunkedArray):
             arrays.append(values.cast(column.type))
         else:
@@ -59,16 +61,22 @@ def target_table(columns: dict[str, Any], count: int) -> pa.Table:
     return pa.table(arrays, schema=SCHEMA)
 
 
-def targets_without_file(columns: dict[str, Any], count: int, detail: str) -> pa.Table:
+def _nulls(kind: pa.DataType, count: int, zeros: pa.Buffer) -> pa.Array:
+    buffers = [zeros, zeros, zeros] if pa.types.is_string(kind) else [zeros, zeros]
+    return pa.Array.from_buffers(kind, count, buffers, null_count=count)
+
+
+def targets_without_file(identifiers: pa.Array, detail: str) -> pa.Table:
     """Return rows of targets of which there is no file."""
+    count = len(identifiers)
     zeros = np.zeros(count, np.int8)
     return target_table(
-        columns
-        | {
+        {
+            "id": identifiers,
             "camera": zeros,
             "ccd": zeros,
-            "reason": [NotListedError.reason] * count,
-            "detail": [detail] * count,
+            "reason": pa.repeat(NotListedError.reason, count),
+            "detail": pa.repeat(detail, count),
         },
         count,
     )
