@@ -10,7 +10,7 @@ pytest.register_assert_rewrite("support", "whole_way")
 
 import tessloom  # noqa: E402 - after the line above
 from support import NAMES, shared_ids  # noqa: E402
-from tessloom.archive import Retry  # noqa: E402
+from tessloom.archive import RetryPolicy  # noqa: E402
 from tessloom.demo import DemoServer  # noqa: E402
 
 REALDATA = Path(
@@ -30,6 +30,12 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a cache of its own: servers come and go, and ports are used again."""
+    monkeypatch.setenv("TESSLOOM_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[DemoServer]:
     """Return the demo archive over HTTP, without faults."""
@@ -40,7 +46,7 @@ def server() -> Iterator[DemoServer]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let requests be repeated as often as ever, but without the long waits between."""
-    monkeypatch.setattr(Retry, "seconds", lambda _retry, _attempt: 0.01)
+    monkeypatch.setattr(RetryPolicy, "seconds", lambda _retry, _attempt: 0.01)
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tessloom.archive.targets import SCHEMA, target_table
-from tessloom.building.plan import make_partitions, merge_listings, still_to_do
+from tessloom.building.plan import (
+    in_partition_order,
+    keep_what_is_there,
+    make_partitions,
+    merge_listings,
+    still_to_do,
+)
 from tessloom.building.pool import share_out
 from tessloom.dataset.receipt import Failure, Receipt
 from tessloom.healpix import coarser, healpix_29, pixel_range
@@ -66,7 +72,7 @@ def receipt(pixel: int, digest: str, *reasons: str) -> Receipt:
 def test_partitions_hold_every_placed_target_once_sorted_and_in_its_pixel(
     listing: pa.Table,
 ) -> None:
-    partitions = make_partitions(TGLC, 23, listing)
+    partitions = make_partitions(TGLC, 23, in_partition_order(listing))
     found = [key for partition in partitions for key in keys_of(partition.targets)]
     placed = listing.filter(pa.compute.is_valid(listing["healpix_29"]))
     assert sorted(found) == sorted(keys_of(placed))
@@ -85,7 +91,10 @@ def test_the_plan_does_not_depend_on_the_order_of_the_listing(listing: pa.Table,
     order = np.random.default_rng(seed).permutation(len(listing))
     shuffled = listing.take(pa.array(order))
     digests = [
-        {partition.pixel: partition.digest for partition in make_partitions(TGLC, 23, table)}
+        {
+            partition.pixel: partition.digest
+            for partition in make_partitions(TGLC, 23, in_partition_order(table))
+        }
         for table in (listing, shuffled)
     ]
     assert digests[0] == digests[1]
@@ -127,7 +136,7 @@ def test_merging_a_listing_with_itself_changes_nothing(listing: pa.Table) -> Non
 @settings(deadline=None)
 @given(listings())
 def test_what_has_no_file_or_another_digest_is_still_to_do(listing: pa.Table) -> None:
-    partitions = make_partitions(TGLC, 23, listing)
+    partitions = make_partitions(TGLC, 23, in_partition_order(listing))
     whole = {p.pixel: receipt(p.pixel, p.digest) for p in partitions}
     assert still_to_do(partitions, {}, retry_failed=False) == partitions
     assert still_to_do(partitions, whole, retry_failed=True) == []
@@ -155,9 +164,56 @@ def test_what_the_archive_failed_to_answer_is_asked_again_other_failures_on_requ
 
 
 @settings(deadline=None)
+@given(listings())
+def test_a_listing_in_order_has_the_same_targets_and_partitions_are_parts_of_it(
+    listing: pa.Table,
+) -> None:
+    ordered = in_partition_order(listing)
+    by_key = [(name, "ascending") for name in KEY]
+    assert ordered.sort_by(by_key).equals(listing.sort_by(by_key))
+    assert in_partition_order(ordered) is ordered
+    for partition in make_partitions(TGLC, 23, ordered):
+        part = ordered.slice(partition.start, len(partition.targets))
+        assert part.equals(partition.targets)
+
+
+@settings(deadline=None)
+@given(listings(), st.data())
+def test_what_a_file_was_asked_for_is_known_and_what_was_added_or_changed_is_not(
+    listing: pa.Table, data: st.DataObject
+) -> None:
+    count = len(listing)
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)), bool)
+    newer = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)), bool)
+    before = in_partition_order(listing.filter(pa.array(kept)))
+    versions = pa.array(np.where(newer, "v2", "v1").tolist(), pa.string())
+    index = listing.column_names.index("version")
+    after = in_partition_order(listing.set_column(index, listing.schema.field("version"), versions))
+    earlier = make_partitions(TGLC, 23, before)
+    receipts = {
+        partition.pixel: receipt(partition.pixel, partition.digest) for partition in earlier
+    }
+    unchanged = set(keys_of(listing.filter(pa.array(kept & ~newer))))
+    for partition in keep_what_is_there(make_partitions(TGLC, 23, after), earlier, receipts):
+        if partition.pixel not in receipts:
+            assert partition.known is None
+            continue
+        assert partition.known is not None
+        assert partition.known.tolist() == [key in unchanged for key in keys_of(partition.targets)]
+
+
+def test_a_file_that_was_asked_for_something_else_is_not_kept() -> None:
+    table = target_table({name: [1] for name in KEY} | {"version": ["v1"], "healpix_29": [1]}, 1)
+    partitions = make_partitions(TGLC, 23, table)
+    receipts = {partitions[0].pixel: receipt(partitions[0].pixel, "of another request")}
+    (partition,) = keep_what_is_there(partitions, partitions, receipts)
+    assert partition.known is None
+
+
+@settings(deadline=None)
 @given(listings(), st.integers(1, 6))
 def test_workers_share_all_partitions_evenly(listing: pa.Table, workers: int) -> None:
-    partitions = make_partitions(TGLC, 23, listing)
+    partitions = make_partitions(TGLC, 23, in_partition_order(listing))
     shares = share_out(partitions, workers)
     assert sorted(p.pixel for share in shares for p in share) == [p.pixel for p in partitions]
     assert len(shares) == min(workers, len(partitions))

@@ -7,29 +7,41 @@ from typing import TYPE_CHECKING, Any
 from tessloom._version import __version__
 
 if TYPE_CHECKING:
+    from tessloom.archive.retry_policy import RetryPolicy
     from tessloom.building.discovery import find_sectors
     from tessloom.building.progress import Progress
     from tessloom.building.report import Report
+    from tessloom.building.retrying import retry
     from tessloom.building.run import build
+    from tessloom.building.verification import verify
     from tessloom.dataset.status import SectorStatus, read_status
+    from tessloom.dataset.verify import Verification
 
 __all__ = [
     "Progress",
     "Report",
+    "RetryPolicy",
     "SectorStatus",
+    "Verification",
     "__version__",
     "build",
     "find_sectors",
     "read_status",
+    "retry",
+    "verify",
 ]
 
 _HOMES = {
     "Progress": "tessloom.building.progress",
     "Report": "tessloom.building.report",
+    "RetryPolicy": "tessloom.archive.retry_policy",
     "SectorStatus": "tessloom.dataset.status",
+    "Verification": "tessloom.dataset.verify",
     "build": "tessloom.building.run",
     "find_sectors": "tessloom.building.discovery",
     "read_status": "tessloom.dataset.status",
+    "retry": "tessloom.building.retrying",
+    "verify": "tessloom.building.verification",
 }
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from tessloom import __version__
 from tessloom.errors import RequestError, TessloomError
 from tessloom.pipelines import PIPELINES
+
+if TYPE_CHECKING:
+    from tessloom.archive import RetryPolicy
 
 # Exit statuses. 0 and 1 are results, 2 is the shell's convention for a wrong call.
 INCOMPLETE = 1
@@ -20,7 +23,10 @@ STOPPED = 3
 INTERRUPTED = 130
 
 ARCHIVE_VARIABLE = "TESSLOOM_ARCHIVE"
-_ARCHIVES = "mast, s3, demo (synthetic, works offline), an http(s) address, or a folder."
+_ARCHIVES = (
+    "mast (S3, the static archive, the gateway, in turn), s3, static or gateway alone, demo "
+    "(synthetic, works offline), the http(s) address of a mirror, or a folder."
+)
 _FAILURES_SHOWN = 20
 _OPENING = {
     "parquet": """
@@ -45,6 +51,27 @@ app = typer.Typer(
     epilog="Exit status: 0 complete, 1 some light curves are missing, 2 wrong call, "
     "3 stopped (archive or disk; the same command continues).",
 )
+
+
+Workers = Annotated[int, typer.Option("--workers", help="Processes that fetch and write.")]
+Connections = Annotated[
+    int | None,
+    typer.Option("--connections", help="Most requests at a time to each mirror; gateway: 8."),
+]
+Patience = Annotated[
+    float | None,
+    typer.Option("--patience", help="Minutes to wait for an archive that is down; default 360."),
+]
+RedirectHosts = Annotated[
+    list[str] | None,
+    typer.Option("--redirect-host", help="A further host to which redirects may lead; repeatable."),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--log-file", help="Add lines of JSON here: partitions, failures, mirrors each minute."
+    ),
+]
 
 
 class PipelineName(StrEnum):
@@ -105,7 +132,11 @@ def build(
         str | None,
         typer.Option(help="Arrays of the HDF5 files: names with commas between, default, or all."),
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that fetch and write.")] = 1,
+    workers: Workers = 1,
+    connections: Connections = None,
+    patience: Patience = None,
+    redirect_host: RedirectHosts = None,
+    log_file: LogFile = None,
     keep_fits: Annotated[
         Path | None, typer.Option(help="Also keep the FITS files here, as in the archive.")
     ] = None,
@@ -136,15 +167,18 @@ def build(
             format=str(file_format),
             features=features,
             workers=workers,
+            connections=connections,
+            policy=_policy(patience),
+            redirect_hosts=redirect_host or (),
             keep_fits=keep_fits,
             dry_run=dry_run,
             retry_failed=retry_failed,
             refresh=refresh,
+            log_file=log_file,
             progress=display(),
         )
     except KeyboardInterrupt:
-        typer.echo("\nInterrupted: the same command continues where it stopped.", err=True)
-        raise typer.Exit(INTERRUPTED) from None
+        _interrupted()
     typer.echo(str(report))
     if dry_run:
         return
@@ -154,6 +188,61 @@ def build(
         opening = _OPENING[file_format]
         typer.echo(opening.format(out=out, name=name, capitals=name.upper(), sector=first.sector))
     if not report.complete:
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def retry(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    archive: Annotated[
+        str | None, typer.Option(help=f"Default: the one it was built from. {_ARCHIVES}")
+    ] = None,
+    workers: Workers = 1,
+    connections: Connections = None,
+    patience: Patience = None,
+    redirect_host: RedirectHosts = None,
+    log_file: LogFile = None,
+) -> None:
+    """Ask again for exactly the targets that could not be had, and mend their partitions."""
+    from tessloom.building.retrying import retry as run_retry  # noqa: PLC0415
+    from tessloom.progress_display import display  # noqa: PLC0415
+
+    try:
+        report = run_retry(
+            directory,
+            archive=archive,
+            workers=workers,
+            connections=connections,
+            policy=_policy(patience),
+            redirect_hosts=redirect_host or (),
+            log_file=log_file,
+            progress=display(),
+        )
+    except KeyboardInterrupt:
+        _interrupted()
+    typer.echo(str(report))
+    if not report.complete:
+        raise typer.Exit(INCOMPLETE)
+
+
+@app.command()
+def verify(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    against_archive: Annotated[
+        int,
+        typer.Option("--against-archive", metavar="N", help="Compare N light curves with it."),
+    ] = 0,
+    archive: Annotated[
+        str | None, typer.Option(help=f"Default: the one it was built from. {_ARCHIVES}")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read every file of a dataset again, and check all that can be checked."""
+    from tessloom.building.verification import verify as run_verify  # noqa: PLC0415
+
+    verification = run_verify(directory, against_archive=against_archive, archive=archive)
+    typer.echo(json.dumps(verification.to_dict(), indent=1) if as_json else str(verification))
+    if not verification.sound:
         raise typer.Exit(INCOMPLETE)
 
 
@@ -225,6 +314,22 @@ def serve(
         typer.echo(f"Use it with: tessloom build tglc --sector 23 --out DIR --archive {address}")
 
     serve_demo(port, Faults.parse(faults or ""), announce)
+
+
+def _policy(patience: float | None) -> RetryPolicy | None:
+    """Return the policy of requests with what the user says of it."""
+    if patience is None:
+        return None
+    if not patience >= 0:
+        raise RequestError(f"--patience {patience}: give minutes, from 0 up")
+    from tessloom.archive import RetryPolicy  # noqa: PLC0415
+
+    return RetryPolicy(give_up_after=60 * patience)
+
+
+def _interrupted() -> NoReturn:
+    typer.echo("\nInterrupted: the same command continues where it stopped.", err=True)
+    raise typer.Exit(INTERRUPTED) from None
 
 
 def main() -> None:

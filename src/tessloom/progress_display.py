@@ -59,9 +59,15 @@ class _Display(Progress):
         """Say that the lists are being read: some have gigabytes."""
         _say(f"{pipeline.name} sector {sector}: reading the archive's lists")
 
+    def say(self, text: str) -> None:
+        """Show a message."""
+        _say(f"tessloom: {text}")
+
 
 class TerminalProgress(_Display):
     """A bar for each (pipeline, sector)."""
+
+    _bar: rich.progress.Progress | None = None
 
     def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:
         """Show the bar."""
@@ -85,11 +91,21 @@ class TerminalProgress(_Display):
     def advance(self, done: int, failed: int) -> None:
         """Move the bar."""
         self._failed += failed
-        self._bar.update(self._task, advance=done, failed=self._failed)
+        if self._bar is not None:
+            self._bar.update(self._task, advance=done, failed=self._failed)
+
+    def say(self, text: str) -> None:
+        """Show a message above the bar, where there is one."""
+        if self._bar is None:
+            super().say(text)
+        else:
+            self._bar.console.print(f"tessloom: {text}", markup=False, highlight=False)
 
     def finish(self) -> None:
         """Leave the bar where it is."""
-        self._bar.stop()
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
 
 class PlainProgress(_Display):

@@ -4,36 +4,51 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from yarl import URL
-
 from tessloom.archive import event_loop
 from tessloom.archive._protocol import Archive, ArchiveAddress
-from tessloom.archive.client import Retry
+from tessloom.archive.bucket import Bucket
 from tessloom.archive.findings import Findings
 from tessloom.archive.folder import Folder
 from tessloom.archive.kind import is_synthetic
 from tessloom.archive.listing import Listing, join_lists, read_listing
-from tessloom.archive.mirrors import MIRRORS, Mirror
+from tessloom.archive.listing_cache import ListingCache
+from tessloom.archive.mirrors import (
+    ARCHIVES,
+    GATEWAY,
+    S3,
+    STATIC,
+    Mirror,
+    Mirrors,
+    mirrors_at,
+    with_policy,
+)
 from tessloom.archive.placing import place
+from tessloom.archive.retry_policy import RetryPolicy
 from tessloom.archive.script import FileNames, ScriptReader
 from tessloom.archive.sectors import ranges
 from tessloom.archive.selection import TINY, Selection, read_target_ids
+from tessloom.archive.sliding import slide
 from tessloom.archive.target_list import TargetListReader
 from tessloom.archive.targets import light_curve_path, target_table
-from tessloom.archive.window import slide
 from tessloom.errors import RequestError
 
 __all__ = [
-    "MIRRORS",
+    "ARCHIVES",
+    "GATEWAY",
+    "S3",
+    "STATIC",
     "TINY",
     "Archive",
     "ArchiveAddress",
+    "Bucket",
     "FileNames",
     "Findings",
     "Folder",
     "Listing",
+    "ListingCache",
     "Mirror",
-    "Retry",
+    "Mirrors",
+    "RetryPolicy",
     "ScriptReader",
     "Selection",
     "TargetListReader",
@@ -48,6 +63,7 @@ __all__ = [
     "read_target_ids",
     "slide",
     "target_table",
+    "with_policy",
 ]
 
 
@@ -59,21 +75,15 @@ def find_archive(text: str) -> ArchiveAddress:
     RequestError
         It is none of them.
     """
-    if text in MIRRORS:
-        return MIRRORS[text]
-    if text.startswith(("http://", "https://")):
-        address = text.rstrip("/") + "/"
-        try:
-            named = bool(URL(address).host)
-        except ValueError as error:
-            raise RequestError(f"the address {text!r} is none: {error}") from None
-        if not named:
-            raise RequestError(f"the address {text!r} names no host")
-        return Mirror(name=address, files=address, lists=address)
+    if text in ARCHIVES:
+        return ARCHIVES[text]
+    if any(part.strip() in ARCHIVES or "://" in part for part in text.split(",")):
+        return mirrors_at(text)
     folder = Path(text)
     if folder.is_dir():
         return Folder(root=folder.resolve())
-    known = ", ".join(("demo", *MIRRORS))
+    known = ", ".join(("demo", *ARCHIVES))
     raise RequestError(
-        f"no archive {text!r}: give one of {known}, an http(s) address, or a folder that exists"
+        f"no archive {text!r}: give one of {known}, an http(s) address, several of these with "
+        "commas between them, or a folder that exists"
     )

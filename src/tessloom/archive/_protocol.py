@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -17,6 +17,13 @@ T = TypeVar("T")
 
 class Archive(Protocol):
     """An open archive."""
+
+    @property
+    def at_a_time(self) -> int:
+        """How many light curves are worth asking for at a time."""
+
+    def health(self) -> list[dict[str, Any]]:
+        """Return how each of its mirrors is, for logs: name, window, latency, counts."""
 
     async def sectors(self, pipeline: Pipeline) -> list[int]:
         """Return the sectors that exist, sorted."""
@@ -61,7 +68,7 @@ class Archive(Protocol):
         Parameters
         ----------
         path
-            Relative to `ArchiveAddress.files`, or a whole address.
+            Relative to `ArchiveAddress.files`.
 
         Raises
         ------
@@ -83,8 +90,6 @@ class ArchiveAddress(Protocol):
     files, lists
         Addresses or folders, ending in a slash, to which the relative paths of light curves and of
         scripts and target lists are appended.
-    connections
-        Requests that may be under way at a time, over all workers.
     lists_may_change
         Whether a sector's listing must be read anew at every build: a folder changes under our
         hands, and reading it is cheap.
@@ -97,9 +102,23 @@ class ArchiveAddress(Protocol):
     @property
     def lists(self) -> str: ...
     @property
-    def connections(self) -> int: ...
-    @property
     def lists_may_change(self) -> bool: ...
 
-    def open(self, connections: int) -> AbstractAsyncContextManager[Archive]:
-        """Open the archive, with so many connections."""
+    def open(
+        self, workers: int = 1, say: Callable[[str], None] = ...
+    ) -> AbstractAsyncContextManager[Archive]:
+        """Open the archive.
+
+        Parameters
+        ----------
+        workers
+            How many open it and share its connections.
+        say
+            Called with what a person should know while the archive is in use: that a mirror is
+            down, and that it is up again.
+
+        Raises
+        ------
+        RequestError
+            It has not enough connections for so many workers.
+        """

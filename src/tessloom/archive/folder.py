@@ -6,9 +6,10 @@ import os
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from tessloom.archive.findings import Findings
 from tessloom.archive.script import FileNameCollector, ScriptReader
@@ -46,7 +47,6 @@ class Folder:
     """
 
     root: Path
-    connections: int = 16
     failures: Mapping[str, TargetError] = field(default_factory=dict)
 
     lists_may_change = True
@@ -64,17 +64,26 @@ class Folder:
     lists = files
 
     @asynccontextmanager
-    async def open(self, connections: int) -> AsyncIterator[FolderArchive]:  # noqa: ARG002
+    async def open(
+        self, workers: int = 1, say: Callable[[str], None] | None = None
+    ) -> AsyncIterator[FolderArchive]:
         """Open the folder; there are no connections to share out."""
+        del workers, say
         yield FolderArchive(self.root, self.failures)
 
 
 class FolderArchive:
     """An open folder."""
 
+    at_a_time = 16
+
     def __init__(self, root: Path, failures: Mapping[str, TargetError]) -> None:
         self._root = root
         self._failures = failures
+
+    def health(self) -> list[dict[str, Any]]:
+        """Return nothing: a folder has no mirrors."""
+        return []
 
     async def sectors(self, pipeline: Pipeline) -> list[int]:
         """Return the sectors of which there are light curves or a script."""
@@ -100,13 +109,27 @@ class FolderArchive:
             if reader.full:
                 break
         names = reader.close()
+        return names, self._paths(pipeline, sector, names, places)
+
+    def _paths(
+        self, pipeline: Pipeline, sector: int, names: FileNames, places: dict[str, str]
+    ) -> Sequence[str | None]:
+        """Return the paths of the script's files that lie elsewhere; a folder may have but a few.
+
+        What the script names by its rule is worked out only for files that are there.
+        """
         if not places:
-            return names, ()
-        return names, [
-            place if place != path else None
-            for path in names.paths(pipeline, sector)
-            for place in [places.get(_name(path))]
-        ]
+            return ()
+        there = FileNameCollector(pipeline, sector)
+        there.add(there.read(pa.array(list(places), pa.binary())))
+        present, _ = there.names(Findings())
+        positions = np.flatnonzero(np.isin(names.identifiers, present.identifiers))
+        paths: list[str | None] = [None] * len(names)
+        usual = names.take(positions).paths(pipeline, sector)
+        for position, path in zip(positions.tolist(), usual, strict=True):
+            place = places.get(_name(path))
+            paths[position] = place if place != path else None
+        return paths
 
     async def script(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the download script in pieces."""
@@ -151,14 +174,14 @@ class FolderArchive:
         places: dict[str, str],
     ) -> tuple[FileNames, Sequence[str | None]]:
         collector = FileNameCollector(pipeline, sector)
-        paths: list[str] = []
-        for name, path in places.items():
-            match = pipeline.file_name.fullmatch(name)
-            if match and collector.add(match, findings):
-                paths.append(path)
+        paths = list(places.values())
+        found_names = collector.read(pa.array(list(places), pa.binary()))
+        unmatched = [paths[row] for row in found_names.unmatched.tolist()]
+        findings.add_some("unmatched-line", unmatched, len(unmatched))
+        collector.add(found_names)
         names, added = collector.names(findings)
         names = names.take(np.arange(len(names))[:limit])
-        found = [paths[position] for position in added.tolist()[:limit]]
+        found = [paths[position] for position in found_names.rows[added[:limit]].tolist()]
         usual = names.paths(pipeline, sector)
         return names, [
             place if place != path else None for place, path in zip(found, usual, strict=True)

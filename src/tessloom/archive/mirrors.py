@@ -1,36 +1,24 @@
-"""The archive over HTTP: which addresses a relative path has, and which sectors exist."""
+"""The archive's mirrors: one relative path has an address at each of them."""
 
 from __future__ import annotations
 
-import re
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from tessloom.archive.client import Client, Retry
-from tessloom.archive.script import ScriptReader
-from tessloom.archive.sectors import unknown_sector
-from tessloom.errors import ArchiveError, FileMissingError
+from tessloom.archive.bucket import Bucket
+from tessloom.archive.http_archive import HttpArchive
+from tessloom.archive.open_mirror import LOOPBACK, OpenMirror
+from tessloom.archive.retry_policy import RetryPolicy
+from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable
 
-    from tessloom.archive.findings import Findings
-    from tessloom.archive.script import FileNames
-    from tessloom.pipelines import Pipeline
-
-T = TypeVar("T")
-
-STATIC = "https://archive.stsci.edu/hlsps/"
-S3 = "https://stpubdata.s3.amazonaws.com/mast/hlsp/"
-# Numbers above are scripts over several sectors, not sectors.
-LAST_PLAUSIBLE_SECTOR = 200
 # The archive's own: a redirect from one to another is followed.
 _ARCHIVE_HOSTS = frozenset({"archive.stsci.edu", "mast.stsci.edu", "stpubdata.s3.amazonaws.com"})
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-_SCRIPT_LINK = re.compile(r"""href=["']?(?:[^"'>]*/)?([^"'>/]*_s(\d{4})_[^"'>/]*\.sh)["'>]""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,124 +27,176 @@ class Mirror:
 
     Attributes
     ----------
-    files, lists
-        Addresses, ending in a slash, to which the relative paths of light curves and of scripts
-        and target lists are appended.
+    address
+        To which the relative paths of light curves, scripts and target lists are appended.
+    connections
+        Most requests under way, over all workers, unless the user says otherwise.
+    most_connections
+        Most that the user may say.
+    bucket
+        Where the mirror is an S3 bucket: how to ask what it holds.
     """
 
     name: str
-    files: str
-    lists: str
+    address: str
     connections: int = 64
-    retry: Retry = field(default_factory=Retry)
+    most_connections: int = 1024
+    bucket: Bucket | None = None
+
+
+S3 = Mirror(
+    name="s3",
+    address="https://stpubdata.s3.amazonaws.com/mast/hlsp/",
+    connections=256,  # made for more
+    bucket=Bucket("https://stpubdata.s3.amazonaws.com/", "mast/hlsp/"),
+)
+# One user measured no errors at 32 to 128 requests at a time (facts: 249 files/s).
+STATIC = Mirror(name="static", address="https://archive.stsci.edu/hlsps/", connections=128)
+# Refuses most requests at 64 at a time.
+GATEWAY = Mirror(
+    name="gateway",
+    address="https://mast.stsci.edu/api/v0.1/Download/file?uri=mast:HLSP/",
+    connections=8,
+    most_connections=8,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mirrors:
+    """An archive over HTTP: the mirrors that are asked for each file, one after the other.
+
+    Attributes
+    ----------
+    for_files
+        The mirrors, in the order in which they are asked for a light curve. The last one has the
+        last word on whether there is one.
+    for_lists
+        In which order they are asked for scripts, target lists and the index of scripts.
+    connections
+        Most requests under way at each mirror, over all workers; None: `Mirror.connections`.
+    hosts
+        To which redirects may lead, beside the archive's own and the mirrors'.
+    """
+
+    name: str
+    for_files: tuple[Mirror, ...]
+    for_lists: tuple[Mirror, ...]
+    connections: int | None = None
+    hosts: frozenset[str] = frozenset()
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
 
     lists_may_change = False
 
+    @property
+    def files(self) -> str:
+        """Address of the mirror that people know: the one with the lists."""
+        return self.for_lists[0].address
+
+    lists = files
+
     @asynccontextmanager
-    async def open(self, connections: int) -> AsyncIterator[HttpArchive]:
-        """Open the mirror for one worker."""
-        # A proxy can't reach this machine's loopback, where tessloom's own server is.
-        proxies = URL(self.files).host not in _LOOPBACK
-        named = {str(URL(self.files).host), str(URL(self.lists).host)}
-        hosts = _ARCHIVE_HOSTS | named - _LOOPBACK
-        async with Client(connections, self.retry, proxies=proxies, hosts=hosts) as client:
-            yield HttpArchive(self, client)
+    async def open(
+        self, workers: int = 1, say: Callable[[str], None] = lambda _: None
+    ) -> AsyncIterator[HttpArchive]:
+        """Open the archive for one of so many workers."""
+        named = {str(URL(mirror.address).host) for mirror in (*self.for_files, *self.for_lists)}
+        # What is on this machine is nobody else's to lead to.
+        hosts = _ARCHIVE_HOSTS | (named - LOOPBACK) | self.hosts
+        files = self._shared_out(workers)
+        async with AsyncExitStack() as stack:
+            opened = {
+                mirror: await stack.enter_async_context(
+                    OpenMirror(mirror, max(1, connections), self.policy, hosts, say)
+                )
+                for mirror, connections in (dict.fromkeys(self.for_lists, 1) | files).items()
+            }
+            yield HttpArchive(
+                self.name,
+                [opened[mirror] for mirror in files],
+                [opened[mirror] for mirror in self.for_lists],
+                self.policy,
+            )
+
+    def _shared_out(self, workers: int) -> dict[Mirror, int]:
+        """Return the connections that each worker has to each mirror.
+
+        A mirror that has not one for each is left to nobody, so that all workers ask the same.
+
+        Raises
+        ------
+        RequestError
+            None has.
+        """
+        limits = {
+            mirror: mirror.connections
+            if self.connections is None
+            else min(self.connections, mirror.most_connections)
+            for mirror in self.for_files
+        }
+        shares = {mirror: limit // workers for mirror, limit in limits.items()}
+        shares = {mirror: share for mirror, share in shares.items() if share}
+        if not shares:
+            most = max(limits.values())
+            raise RequestError(
+                f"{workers} workers can't share {most} connections to {self.name}: take fewer "
+                "workers or more connections"
+            )
+        return shares
 
 
-# The static archive took 32 to 128 connections without an error (facts: 249 files/s); S3 is
-# made for more, but is not known to have the scripts and lists.
-MIRRORS = {
-    "mast": Mirror(name="mast", files=STATIC, lists=STATIC),
-    "s3": Mirror(name="s3", files=S3, lists=STATIC, connections=128),
+MAST = Mirrors(name="mast", for_files=(S3, STATIC, GATEWAY), for_lists=(STATIC, GATEWAY))
+ARCHIVES = {
+    archive.name: archive
+    for archive in (
+        MAST,
+        # Not known to have the scripts and lists.
+        Mirrors(name="s3", for_files=(S3,), for_lists=(S3, STATIC)),
+        Mirrors(name="static", for_files=(STATIC,), for_lists=(STATIC,)),
+        Mirrors(name="gateway", for_files=(GATEWAY,), for_lists=(GATEWAY, STATIC)),
+    )
 }
 
 
-class HttpArchive:
-    """An open mirror."""
+def mirrors_at(text: str) -> Mirrors:
+    """Return an own mirror, or several with commas between them, names among them.
 
-    def __init__(self, mirror: Mirror, client: Client) -> None:
-        self._mirror = mirror
-        self._client = client
+    Raises
+    ------
+    RequestError
+        One is no address.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    named = [ARCHIVES[part] if part in ARCHIVES else _own_mirror(part) for part in parts]
+    files = dict.fromkeys(mirror for archive in named for mirror in archive.for_files)
+    lists = dict.fromkeys(mirror for archive in named for mirror in archive.for_lists)
+    return Mirrors(name=",".join(a.name for a in named), for_files=(*files,), for_lists=(*lists,))
 
-    async def sectors(self, pipeline: Pipeline) -> list[int]:
-        """Return the sectors of which there is a download script."""
-        return sorted(await self._scripts(pipeline))
 
-    async def file_names(
-        self, pipeline: Pipeline, sector: int, findings: Findings, limit: int | None
-    ) -> tuple[FileNames, Sequence[str | None]]:
-        """Read the download script."""
-        reader = ScriptReader(pipeline, sector, findings, limit)
-        async with aclosing(self.script(pipeline, sector)) as pieces:
-            async for piece in pieces:
-                reader.feed(piece)
-                if reader.full:
-                    break
-        return reader.close(), ()
+def _own_mirror(address: str) -> Mirrors:
+    address = address.rstrip("/") + "/"
+    try:
+        url = URL(address)
+    except ValueError as error:
+        raise RequestError(f"the address {address!r} is none: {error}") from None
+    if url.scheme not in ("http", "https"):
+        raise RequestError(f"the address {address!r} is not one of http or https")
+    if not url.host:
+        raise RequestError(f"the address {address!r} names no host")
+    mirror = Mirror(name=address, address=address)
+    return Mirrors(name=address, for_files=(mirror,), for_lists=(mirror,))
 
-    async def script(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
-        """Yield the script in pieces; where it is not under its usual name, look for it."""
-        pieces = self._text(pipeline.script.format(sector=sector))
-        try:
-            first = await anext(pieces, b"")
-        except FileMissingError:
-            path = await self._find_script(pipeline, sector)
-            pieces = self._text(path)
-            try:
-                first = await anext(pieces, b"")
-            except FileMissingError as error:
-                raise ArchiveError(
-                    f"{self._lists(path)} is in the index but can't be read: {error}"
-                ) from error
-        async with aclosing(pieces):
-            yield first
-            async for piece in pieces:
-                yield piece
 
-    async def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
-        """Yield the target list in pieces."""
-        path = pipeline.target_list.format(sector=sector)
-        async with aclosing(self._text(path)) as pieces:
-            async for piece in pieces:
-                yield piece
-
-    async def fetch(self, path: str, accept: Callable[[bytes], T]) -> T:
-        """Return what `accept` makes of the light curve at `path`."""
-        address = path if "://" in path else self._mirror.files + path
-        return await self._client.fetch(address, accept)
-
-    # A light curve is small, and whether a mirror serves parts of one is not known.
-    fetch_header = fetch
-
-    async def _find_script(self, pipeline: Pipeline, sector: int) -> str:
-        scripts = await self._scripts(pipeline)
-        if sector not in scripts:
-            archive = f"the archive {self._mirror.name}"
-            raise unknown_sector(archive, pipeline, sector, sorted(scripts))
-        return pipeline.script_directory + scripts[sector]
-
-    async def _scripts(self, pipeline: Pipeline) -> dict[int, str]:
-        page = b""
-        async with aclosing(self._client.stream(self._lists(pipeline.script_directory))) as pieces:
-            async for piece in pieces:
-                page += piece
-        links = _SCRIPT_LINK.findall(page.decode("utf-8", "replace"))
-        # Sorted, so that of several versions of a script the newest is taken.
-        return {
-            int(sector): name
-            for name, sector in sorted(links)
-            if int(sector) <= LAST_PLAUSIBLE_SECTOR
-        }
-
-    async def _text(self, path: str) -> AsyncGenerator[bytes]:
-        """Yield a script or list; a web page sent in its place means that there is none."""
-        first = True
-        async with aclosing(self._client.stream(self._lists(path))) as pieces:
-            async for piece in pieces:
-                if first and piece.lstrip()[:1] == b"<":
-                    raise FileMissingError(f"a web page was sent in place of {path}")
-                first = False
-                yield piece
-
-    def _lists(self, path: str) -> str:
-        return self._mirror.lists + path
+def with_policy(
+    archive: Mirrors,
+    *,
+    connections: int | None = None,
+    policy: RetryPolicy | None = None,
+    hosts: Iterable[str] = (),
+) -> Mirrors:
+    """Return the archive with what the user says of connections, repetitions and redirects."""
+    return replace(
+        archive,
+        connections=archive.connections if connections is None else connections,
+        policy=archive.policy if policy is None else policy,
+        hosts=archive.hosts | frozenset(hosts),
+    )

@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from tessloom.archive import event_loop
-from tessloom.building.opening import DEMO, open_archive
+from tessloom.building.caching import cache_folder, lasts
+from tessloom.building.opening import open_archive
 from tessloom.building.request import parse_pipelines
 from tessloom.dataset.layout import write_text
 from tessloom.errors import DatasetError
@@ -21,11 +18,11 @@ from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from tessloom.archive import ArchiveAddress
     from tessloom.pipelines import Pipeline
 
-CACHE_VARIABLE = "TESSLOOM_CACHE"
 _DAY = 24 * 3600
 
 
@@ -37,8 +34,8 @@ def find_sectors(
 ) -> dict[str, list[int]]:
     """Return the sectors that an archive has of each pipeline, sorted.
 
-    They are read from its index pages, and what was read is kept for a day in the user's cache
-    directory (``TESSLOOM_CACHE`` names another).
+    They are read from its index pages, or from the listing of a bucket that is asked alone. What
+    was read is kept for a day in the user's cache directory (``TESSLOOM_CACHE`` names another).
 
     Parameters
     ----------
@@ -58,8 +55,7 @@ def find_sectors(
     """
     wanted = parse_pipelines(list(PIPELINES) if pipelines is None else pipelines)
     with open_archive(archive) as address:
-        # A folder may change at any time, and the embedded archive has another address each time.
-        lasting = not address.lists_may_change and address.name != DEMO
+        lasting = lasts(address)
         found = {}
         for pipeline in wanted:
             path = _cache_path(address, pipeline)
@@ -74,16 +70,15 @@ def find_sectors(
 
 def _ask(address: ArchiveAddress, pipeline: Pipeline) -> list[int]:
     async def ask() -> list[int]:
-        async with address.open(1) as archive:
+        async with address.open() as archive:
             return await archive.sectors(pipeline)
 
     return event_loop.run(ask())
 
 
 def _cache_path(address: ArchiveAddress, pipeline: Pipeline) -> Path:
-    folder = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("tessloom")
     digest = hashlib.sha256(address.lists.encode()).hexdigest()[:16]
-    return Path(folder) / "sectors" / f"{pipeline.name}-{digest}.json"
+    return cache_folder() / "sectors" / f"{pipeline.name}-{digest}.json"
 
 
 def _cached(path: Path) -> list[int] | None:

@@ -7,18 +7,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from tessloom._version import SOFTWARE
+from tessloom.building.stored_rows import StoredRow, StoredRows, gather
 from tessloom.dataset.receipt import Failure, Receipt
+from tessloom.dataset.rows import Row
+from tessloom.dataset.schema import HEALPIX
 from tessloom.errors import DatasetError
 from tessloom.healpix import healpix_29, is_position, pixel_range
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    import numpy.typing as npt
 
     from tessloom.building.plan import Partition
     from tessloom.dataset._protocol import DatasetFormat, Writer
-    from tessloom.dataset.rows import Row, RowFormat
+    from tessloom.dataset.rows import RowFormat
 
 # Most that is written at a time. Larger Parquet row groups are refused by the Hub's viewer, and
 # cost readers memory (facts: ecosystem).
@@ -48,7 +55,7 @@ class RowGroup:
     start: int
     stop: int = 0
     slots: list[int] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[Row | StoredRow] = field(default_factory=list)
     size: int = 0
 
 
@@ -62,6 +69,11 @@ class PartitionBuilder:
     ----------
     row_format
         What `dataset_format` says for the partition's pipeline; shared by all its partitions.
+
+    Attributes
+    ----------
+    stored
+        What is kept of the file that is there; None where all is fetched.
     """
 
     def __init__(
@@ -81,7 +93,7 @@ class PartitionBuilder:
         self._listed = {
             name: partition.targets[name].to_numpy() for name in ("ra", "dec", "healpix_29")
         }
-        self._waiting: dict[int, Row | Failure] = {}
+        self._waiting: dict[int, Row | StoredRow | Failure] = {}
         self._next = 0  # the first slot whose outcome is in no row group yet
         first, self._end = pixel_range(partition.pipeline.healpix_order, partition.pixel)
         self._group = RowGroup(first)
@@ -93,13 +105,20 @@ class PartitionBuilder:
         self._object_ids: Counter[str] = Counter()
         self._moved = 0
         self._synthetic = False
+        self.stored: StoredRows | None = None
+        if partition.known is not None:
+            self.stored = StoredRows(partition, dataset_format, self._path)
+            if len(self.stored):
+                # What the file's receipt counts beside the light curves themselves.
+                self._unknown.update(self.stored.receipt.unknown_columns)
+                self._synthetic = self.stored.receipt.synthetic
 
     @property
     def complete(self) -> bool:
         """Whether every target has an outcome."""
         return self._next == len(self.partition.targets)
 
-    def put(self, slot: int, outcome: Row | Failure) -> list[RowGroup]:
+    def put(self, slot: int, outcome: Row | StoredRow | Failure) -> list[RowGroup]:
         """Take the outcome of target number `slot`; return the row groups that it completes."""
         self._waiting[slot] = outcome
         ready: list[RowGroup] = []
@@ -115,23 +134,56 @@ class PartitionBuilder:
 
     def write(self, group: RowGroup) -> None:
         """Write a row group. Groups must be written in the order in which `put` returned them."""
-        ra, dec = self._format.positions(group.rows)
+        ra, dec = self._positions(group.rows)
         listed = {name: values[group.slots] for name, values in self._listed.items()}
         missing = ~is_position(ra, dec)
         ra[missing], dec[missing] = listed["ra"][missing], listed["dec"][missing]
         healpix = healpix_29(ra, dec)
         # The list and the header disagree about a star on a border. The list has placed it, and
         # to stay in the range keeps the rows sorted from one row group to the next.
-        moved = missing | (healpix < group.start) | (healpix >= group.stop)
+        moved = (healpix < group.start) | (healpix >= group.stop)
         healpix[moved] = listed["healpix_29"][moved]
         order = np.argsort(healpix, kind="stable")
         rows = [group.rows[position] for position in order.tolist()]
-        batch = self._format.batch(rows, healpix[order], ra[order], dec[order])
-        self._open().write(batch)
+        self._open().write(self._batch(rows, healpix[order], ra[order], dec[order]))
         self._moved += int(moved.sum())
-        self._synthetic |= any(row.synthetic for row in rows)
-        self._unknown += self._format.unknown_columns(rows)
+        fresh = [row for row in rows if isinstance(row, Row)]
+        self._synthetic |= any(row.synthetic for row in fresh)
+        self._unknown += self._format.unknown_columns(fresh)
         self._object_ids.update(row.object_id for row in rows)
+
+    def _positions(
+        self, rows: Sequence[Row | StoredRow]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return ra and dec, NaN where a header has none."""
+        fresh, stored = _fresh(rows), _stored(rows)
+        ra, dec = np.empty(len(rows)), np.empty(len(rows))
+        ra[list(fresh)], dec[list(fresh)] = self._format.positions(list(fresh.values()))
+        for at, row in stored.items():
+            ra[at], dec[at] = row.position
+        return ra, dec
+
+    def _batch(
+        self,
+        rows: Sequence[Row | StoredRow],
+        healpix: npt.NDArray[np.int64],
+        ra: npt.NDArray[np.float64],
+        dec: npt.NDArray[np.float64],
+    ) -> pa.RecordBatch:
+        fresh, stored = _fresh(rows), _stored(rows)
+        if not stored:
+            return self._format.batch(list(fresh.values()), healpix, ra, dec)
+        parts = gather(list(stored.values()))
+        if fresh:
+            at = list(fresh)
+            batch = self._format.batch(list(fresh.values()), healpix[at], ra[at], dec[at])
+            parts.append(batch)
+        in_order = pa.array(np.argsort([*stored, *fresh]))
+        table = pa.Table.from_batches(parts).combine_chunks().take(in_order)
+        # A row group that is cut elsewhere than in the earlier file has other borders.
+        index = table.column_names.index(HEALPIX)
+        table = table.set_column(index, table.schema.field(HEALPIX), pa.array(healpix))
+        return table.combine_chunks().to_batches()[0]
 
     def finish(self) -> Result:
         """Put the file in place, unless it would take light curves away that are there."""
@@ -163,8 +215,8 @@ class PartitionBuilder:
         if self._writer is not None:
             self._writer.abandon()
 
-    def _append(self, slot: int, row: Row) -> list[RowGroup]:
-        size = len(row.records) * self._cadence_size
+    def _append(self, slot: int, row: Row | StoredRow) -> list[RowGroup]:
+        size = row.cadences * self._cadence_size
         ready = []
         if self._group.rows and (
             len(self._group.rows) == MOST_ROWS or self._group.size + size > MOST_BYTES
@@ -189,3 +241,13 @@ class PartitionBuilder:
         if not self._path.exists():
             return Counter()
         return self._dataset_format.object_ids(self._path)
+
+
+def _fresh(rows: Sequence[Row | StoredRow]) -> dict[int, Row]:
+    """Return the rows that were fetched, by their positions."""
+    return {at: row for at, row in enumerate(rows) if isinstance(row, Row)}
+
+
+def _stored(rows: Sequence[Row | StoredRow]) -> dict[int, StoredRow]:
+    """Return the rows that were there, by their positions."""
+    return {at: row for at, row in enumerate(rows) if isinstance(row, StoredRow)}

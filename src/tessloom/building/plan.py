@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from tessloom.errors import FileTimeoutError, FileUnavailableError
 from tessloom.healpix import coarser
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -30,15 +30,34 @@ class Partition:
     ----------
     targets
         Rows of the listing, sorted by order-29 pixel, id, camera and CCD.
+    start
+        Position of the first of them in the listing `in_partition_order`.
     digest
         Equal for equal requests; the receipt keeps it.
+    known
+        Which targets were asked for when its file was written, shape ``(n,)``: what the file has
+        of them is kept, and only the others are fetched. None: all are fetched.
     """
 
     pipeline: Pipeline
     sector: int
     pixel: int
     targets: pa.Table
+    start: int
     digest: str
+    known: npt.NDArray[np.bool_] | None = field(default=None, compare=False)
+
+
+def in_partition_order(listing: pa.Table) -> pa.Table:
+    """Return a listing sorted by order-29 pixel, id, camera and CCD; last what has no position."""
+    placed = pc.is_null(listing["reason"]).to_numpy()
+    # The last key is the first to sort by.
+    keys = [listing[name].to_numpy() for name in ("ccd", "camera", "id")]
+    keys += [pc.fill_null(listing["healpix_29"], 0).to_numpy(), ~placed]
+    order = np.lexsort(keys)
+    if (order[1:] > order[:-1]).all():
+        return listing
+    return listing.take(pa.array(order)).combine_chunks()
 
 
 def make_partitions(
@@ -48,21 +67,23 @@ def make_partitions(
 
     Parameters
     ----------
+    listing
+        `in_partition_order`.
     key
         What the files' contents depend on beside the targets (`DatasetFormat.request_key`).
     """
-    placed = listing.filter(pc.is_null(listing["reason"]))
-    healpix = placed["healpix_29"].to_numpy()
-    order = np.lexsort([placed[name].to_numpy() for name in ("ccd", "camera", "id")] + [healpix])
-    targets = placed.take(pa.array(order)).combine_chunks()
-    pixels, starts = np.unique(coarser(healpix[order], pipeline.healpix_order), return_index=True)
-    stops = np.append(starts, len(targets))[1:]
+    placed = len(listing) - pc.sum(pc.is_valid(listing["reason"])).as_py() if len(listing) else 0
+    targets = listing.slice(0, placed)
+    order_29 = targets["healpix_29"].to_numpy()
+    pixels, starts = np.unique(coarser(order_29, pipeline.healpix_order), return_index=True)
+    stops = np.append(starts, placed)[1:]
     return [
         Partition(
             pipeline,
             sector,
             pixel,
             targets.slice(start, stop - start),
+            start,
             _digest(targets.slice(start, stop - start), key),
         )
         for pixel, start, stop in zip(pixels.tolist(), starts.tolist(), stops.tolist(), strict=True)
@@ -90,6 +111,36 @@ def still_to_do(
         or receipt.digest != partition.digest
         or any(retry_failed or may_pass(failure.reason) for failure in receipt.failures)
     ]
+
+
+def keep_what_is_there(
+    to_do: list[Partition], earlier: Iterable[Partition], receipts: Mapping[int, Receipt]
+) -> list[Partition]:
+    """Return partitions with what is `known` of their files.
+
+    Parameters
+    ----------
+    earlier
+        The partitions as they were asked for when the files were written.
+    """
+    by_pixel = {partition.pixel: partition for partition in earlier}
+    kept = []
+    for partition in to_do:
+        before, receipt = by_pixel.get(partition.pixel), receipts.get(partition.pixel)
+        if before is not None and receipt is not None and receipt.digest == before.digest:
+            known = np.isin(_keys(partition.targets), _keys(before.targets))
+            kept.append(replace(partition, known=known))
+        else:
+            kept.append(partition)
+    return kept
+
+
+def _keys(targets: pa.Table) -> npt.NDArray[np.str_]:
+    """Return a text for each target, equal for equal files."""
+    names = ("id", "camera", "ccd", "version")
+    texts = [pc.fill_null(targets[name].cast(pa.string()), "") for name in names]
+    joined = pc.binary_join_element_wise(*texts, " ").to_numpy(zero_copy_only=False)
+    return np.asarray(joined).astype(np.str_)
 
 
 def may_pass(reason: str) -> bool:

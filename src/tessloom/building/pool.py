@@ -11,46 +11,66 @@ import threading
 import types
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
+from tessloom.archive import target_table
 from tessloom.building.worker import Job, build_partitions
+from tessloom.dataset.listing_file import ListingRows
 from tessloom.errors import WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
+    from tessloom.building.worker import Listener
+
+# To plan so many takes memory that a worker should not have: then it is another process.
+_MANY_TARGETS = 2_000_000
+_NO_TARGETS = target_table({}, 0)
 
 
 def share_out(partitions: list[Partition], workers: int) -> list[list[Partition]]:
     """Divide partitions so that all workers get about the same number of targets."""
     by_size = sorted(partitions, key=lambda partition: -len(partition.targets))
     shares: list[list[Partition]] = [by_size[worker::workers] for worker in range(workers)]
-    return [share for share in shares if share]
+    # In the order of the listing, of which a worker reads one part after the other.
+    return [sorted(share, key=lambda partition: partition.start) for share in shares if share]
 
 
 def run_workers(
-    job: Job, partitions: list[Partition], workers: int, report: Callable[[int, int], None]
+    job: Job, partitions: list[Partition], listing: Path, listener: Listener
 ) -> list[Result]:
-    """Build partitions with so many workers; see `worker.build_partitions`."""
-    shares = share_out(partitions, workers)
-    if len(shares) <= 1:
-        return build_partitions(job, partitions, report)
+    """Build partitions with `Job.workers` workers; see `worker.build_partitions`.
+
+    Parameters
+    ----------
+    listing
+        The listing file of which the partitions are parts.
+    """
+    shares = share_out(partitions, job.workers)
+    targets = sum(len(partition.targets) for partition in partitions)
+    if len(shares) <= 1 and targets < _MANY_TARGETS:
+        return build_partitions(job, partitions, listener)
     # Pipes without locks, not a Queue and an Event: a worker that is killed may hold a lock, and
     # then its parent would wait for it for ever.
     context = multiprocessing.get_context("spawn")
     progress, progress_in = context.Pipe(duplex=False)
     stop, stop_in = context.Pipe(duplex=False)
     end, end_in = context.Pipe(duplex=False)
-    listener = threading.Thread(target=_listen, args=(progress, end, report), daemon=True)
-    listener.start()
+    thread = threading.Thread(target=_listen, args=(progress, end, listener), daemon=True)
+    thread.start()
     try:
         with ProcessPoolExecutor(len(shares), context, _start, (progress_in, stop)) as executor:
             with _no_main_module():
-                futures = [executor.submit(_build, job, share) for share in shares]
+                futures = [
+                    executor.submit(_build, job, listing, [_Part.of(p) for p in share])
+                    for share in shares
+                ]
             try:
                 return [result for future in as_completed(futures) for result in future.result()]
             except BrokenProcessPool as error:
@@ -62,9 +82,27 @@ def run_workers(
                 stop_in.close()
     finally:
         end_in.close()
-        listener.join()
+        thread.join()
         for connection in (progress, progress_in, stop, end):
             connection.close()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A partition without its targets, which the worker reads from the listing file.
+
+    A sector of 14 million targets would take a gigabyte of each worker's memory.
+    """
+
+    partition: Partition
+    size: int
+
+    @classmethod
+    def of(cls, partition: Partition) -> Self:
+        return cls(replace(partition, targets=_NO_TARGETS), len(partition.targets))
+
+    def whole(self, listing: ListingRows) -> Partition:
+        return replace(self.partition, targets=listing.rows(self.partition.start, self.size))
 
 
 @contextlib.contextmanager
@@ -109,14 +147,24 @@ def _watch(stop: Connection) -> None:
     os._exit(1)
 
 
-def _build(job: Job, partitions: list[Partition]) -> list[Result]:
-    # So small a message is written at once or not at all.
-    return build_partitions(
-        job, partitions, lambda done, failed: _progress.send((done, failed)), _stopped.is_set
-    )
+class _Sender:
+    """Hands on to the parent what a worker tells. So small a message is sent at once or not."""
+
+    def advance(self, done: int, failed: int) -> None:
+        _progress.send(("advance", done, failed))
+
+    def say(self, text: str) -> None:
+        _progress.send(("say", text))
 
 
-def _listen(progress: Connection, end: Connection, report: Callable[[int, int], None]) -> None:
-    """Hand on what workers report, until all has been handed on and `end` is closed."""
+def _build(job: Job, listing: Path, parts: list[_Part]) -> list[Result]:
+    with ListingRows(listing) as rows:
+        partitions = (part.whole(rows) for part in parts)
+        return build_partitions(job, partitions, _Sender(), _stopped.is_set)
+
+
+def _listen(progress: Connection, end: Connection, listener: Listener) -> None:
+    """Hand on what workers tell, until all has been handed on and `end` is closed."""
     while progress in wait([progress, end]):
-        report(*progress.recv())
+        name, *arguments = progress.recv()
+        getattr(listener, name)(*arguments)

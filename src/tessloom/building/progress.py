@@ -20,5 +20,8 @@ class Progress:
     def advance(self, done: int, failed: int) -> None:
         """Hear that so many more targets are done, and that so many of those failed."""
 
+    def say(self, text: str) -> None:
+        """Hear what a person should know: that the archive is down, and that it is up again."""
+
     def finish(self) -> None:
         """Hear that the sector is done."""

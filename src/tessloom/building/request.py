@@ -30,6 +30,12 @@ class Request:
         As `dataset_format` declares them.
     rebuild
         Whether finished partitions are built too.
+    only_failed
+        Whether partitions that were never built are left alone.
+    same_archive
+        Whether the dataset is known to be of this archive, so that its kind need not be asked.
+    log
+        File to which events are logged.
     """
 
     root: Path
@@ -43,6 +49,9 @@ class Request:
     retry_failed: bool = False
     refresh: bool = False
     rebuild: bool = False
+    only_failed: bool = False
+    same_archive: bool = False
+    log: Path | None = None
 
 
 def parse_pipelines(names: str | Iterable[str]) -> list[Pipeline]:

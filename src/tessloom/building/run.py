@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import filelock
 
 from tessloom.archive import event_loop, is_synthetic, read_listing
+from tessloom.building.caching import listing_cache
+from tessloom.building.log import open_log
 from tessloom.building.opening import open_archive
 from tessloom.building.pool import run_workers
 from tessloom.building.progress import Progress
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
 
-    from tessloom.archive import ArchiveAddress, Listing, Selection
+    from tessloom.archive import ArchiveAddress, Listing, RetryPolicy
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
     from tessloom.building.sector_plan import ReadListing, SectorPlan
@@ -59,10 +61,14 @@ def build(
     format: str = "parquet",  # noqa: A002 - the word that users know
     features: str | Iterable[str] | None = None,
     workers: int = 1,
+    connections: int | None = None,
+    policy: RetryPolicy | None = None,
+    redirect_hosts: Iterable[str] = (),
     keep_fits: str | os.PathLike[str] | None = None,
     dry_run: bool = False,
     retry_failed: bool = False,
     refresh: bool = False,
+    log_file: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Build sectors of pipelines into a dataset, or go on with what is there.
@@ -79,7 +85,9 @@ def build(
     out
         The dataset's directory; it is made where there is none.
     archive
-        ``"mast"``, ``"s3"``, ``"demo"``, an http(s) address, or a folder. None: what the
+        ``"mast"`` (for each file S3, then the static archive, then the gateway), one of its mirrors
+        ``"s3"``, ``"static"`` and ``"gateway"`` alone, ``"demo"``, the http(s) address of a
+        mirror, several of these with commas between them, or a folder. None: what the
         environment's ``TESSLOOM_ARCHIVE`` says, else ``"mast"``.
     tiny
         Only the first 100 targets of each script; the same as ``limit=100``.
@@ -99,6 +107,13 @@ def build(
     workers
         Processes that fetch and write. One keeps up with a few thousand files a second, which is
         more than MAST gives.
+    connections
+        Most requests under way at each mirror, over all workers; the gateway has 8 at most. How
+        many there are is found out, between one and this. None: as many as are known to do.
+    policy
+        How often requests are repeated, how long a mirror that is down is waited for, and so on.
+    redirect_hosts
+        Hosts to which redirects may lead, beside the archive's own and the mirrors'.
     keep_fits
         Folder in which the FITS files are kept too, laid out as in the archive.
     dry_run
@@ -107,6 +122,9 @@ def build(
         Also ask again for targets that could not be had in an earlier build.
     refresh
         Read the archive's lists again, even if this request was answered before.
+    log_file
+        File to which a line of JSON is added for each partition, each failure, and each mirror
+        once a minute.
     progress
         Is told how far the build is.
 
@@ -121,7 +139,7 @@ def build(
     RequestError
         The call is wrong; `UnknownSectorError` if the archive has no such sector.
     ArchiveError
-        The archive can't be reached, or fails for every file. What is finished is kept.
+        The archive can't be reached, or is down for too long. What is finished is kept.
     DatasetError
         The directory can't be built into; `DatasetLockedError` if another build is at it.
     """
@@ -140,12 +158,15 @@ def build(
         retry_failed=retry_failed,
         refresh=refresh,
         progress=progress or Progress(),
+        log=None if log_file is None else Path(log_file),
     )
-    with open_archive(archive) as address:
+    with open_archive(
+        archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts
+    ) as address:
 
         def read(pipeline: Pipeline, sector: int) -> Listing:
             request.progress.listing(pipeline, sector)
-            return _read_listing(request.selection, address, pipeline, sector)
+            return _read_listing(request, address, pipeline, sector)
 
         check_directory(request.root, dataset_format, declared)
         if dry_run:
@@ -201,6 +222,21 @@ def build_targets(
 def _build(
     request: Request, address: ArchiveAddress, read: ReadListing, write: Write | None = None
 ) -> Report:
+    with open_log(request.log) as log:
+        names = [pipeline.name for pipeline in request.pipelines]
+        log.started(archive=address.name, pipelines=names, sectors=request.sectors)
+        try:
+            report = _build_sectors(request, address, read, write)
+        except BaseException as error:
+            log.stopped(error)
+            raise
+        log.finished(report)
+        return report
+
+
+def _build_sectors(
+    request: Request, address: ArchiveAddress, read: ReadListing, write: Write | None
+) -> Report:
     dataset_format = request.dataset_format
     statuses: list[SectorStatus] = []
     results: list[Result] = []
@@ -228,7 +264,7 @@ def _build_sector(
     plan: SectorPlan,
     write: Write | None,
 ) -> list[Result]:
-    if plan.to_do:
+    if plan.to_do and not request.same_archive:
         _check_kind(request, address, plan.to_do[0])
     listing_path = request.dataset_format.listing_path(request.root, plan.pipeline, plan.sector)
     write_listing_file(listing_path, plan.listing)
@@ -236,15 +272,16 @@ def _build_sector(
         root=request.root,
         dataset_format=request.dataset_format,
         archive=address,
-        connections=max(1, address.connections // request.workers),
+        workers=request.workers,
         keep_fits=request.keep_fits,
+        log=request.log,
     )
     targets = sum(len(partition.targets) for partition in plan.to_do)
     request.progress.start(plan.pipeline, plan.sector, targets)
     try:
         if write is not None:
             return write(plan.to_do)
-        return run_workers(job, plan.to_do, request.workers, request.progress.advance)
+        return run_workers(job, plan.to_do, listing_path, request.progress)
     finally:
         request.progress.finish()
 
@@ -256,7 +293,7 @@ def _check_kind(request: Request, address: ArchiveAddress, partition: Partition)
         return
 
     async def ask() -> bool | None:
-        async with address.open(1) as archive:
+        async with address.open(say=request.progress.say) as archive:
             return await is_synthetic(
                 archive, partition.pipeline, partition.sector, partition.targets
             )
@@ -270,11 +307,12 @@ def _check_kind(request: Request, address: ArchiveAddress, partition: Partition)
 
 
 def _read_listing(
-    selection: Selection, address: ArchiveAddress, pipeline: Pipeline, sector: int
+    request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
 ) -> Listing:
     async def read() -> Listing:
-        async with address.open(address.connections) as archive:
-            return await read_listing(archive, pipeline, sector, selection)
+        async with address.open(say=request.progress.say) as archive:
+            cache = listing_cache(request, address)
+            return await read_listing(archive, pipeline, sector, request.selection, cache)
 
     return event_loop.run(read())
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tessloom.building.plan import make_partitions, may_pass, merge_listings, still_to_do
+from tessloom.building.plan import (
+    in_partition_order,
+    keep_what_is_there,
+    make_partitions,
+    may_pass,
+    merge_listings,
+    still_to_do,
+)
 from tessloom.dataset.listing_file import ListingFile, read_listing_file
 from tessloom.dataset.status import unplaced
 
@@ -29,7 +36,7 @@ class SectorPlan:
     Attributes
     ----------
     listing
-        What was asked for over all builds, this one included.
+        What was asked for over all builds, this one included, in the order of the partitions.
     partitions, to_do
         All that there should be, and those of them that are to be built.
     """
@@ -57,10 +64,19 @@ def plan_sector(
     else:
         listing = _merged(old, read(pipeline, sector), address, key)
     contents = request.dataset_format.request_key(pipeline)
+    listing = replace(listing, targets=in_partition_order(listing.targets))
     partitions = make_partitions(pipeline, sector, listing.targets, contents)
     receipts = _receipts(request, partitions)
+    if request.rebuild:
+        return SectorPlan(pipeline, sector, listing, partitions, partitions)
     to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
-    to_do = partitions if request.rebuild else to_do
+    if old is not None and to_do:
+        there = in_partition_order(old.targets)
+        earlier = make_partitions(pipeline, sector, there, contents)
+        to_do = keep_what_is_there(to_do, earlier, receipts)
+        if request.only_failed:
+            never_built = {partition.pixel for partition in earlier} - receipts.keys()
+            to_do = [partition for partition in to_do if partition.pixel not in never_built]
     return SectorPlan(pipeline, sector, listing, partitions, to_do)
 
 

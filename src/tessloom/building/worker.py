@@ -12,9 +12,10 @@ import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tessloom.archive import event_loop, light_curve_path, slide
+from tessloom.building.log import open_log
 from tessloom.building.partition import PartitionBuilder
 from tessloom.dataset.layout import write_bytes
 from tessloom.dataset.receipt import Failure
@@ -23,12 +24,14 @@ from tessloom.errors import TargetError
 from tessloom.fits import Decoder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
     from tessloom.archive import Archive, ArchiveAddress
+    from tessloom.building.log import Log
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
+    from tessloom.building.stored_rows import StoredRow
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.rows import RowFormat
 
@@ -44,51 +47,62 @@ class Job:
 
     Attributes
     ----------
-    connections
-        This worker's share of the archive's.
+    workers
+        How many there are: they share the archive's connections.
     keep_fits
         Folder for the FITS files, or None.
+    log
+        File to which events are logged, or None.
     """
 
     root: Path
     dataset_format: DatasetFormat
     archive: ArchiveAddress
-    connections: int
+    workers: int
     keep_fits: Path | None
+    log: Path | None = None
+
+
+class Listener(Protocol):
+    """Hears how far a worker is."""
+
+    def advance(self, done: int, failed: int) -> None:
+        """Hear now and then how many more targets are done, and how many of them failed."""
+
+    def say(self, text: str) -> None:
+        """Hear what a person should know of the archive."""
 
 
 def build_partitions(
     job: Job,
-    partitions: list[Partition],
-    report: Callable[[int, int], None],
+    partitions: Iterable[Partition],
+    listener: Listener,
     stopped: Callable[[], bool] = lambda: False,
 ) -> list[Result]:
     """Build partitions, and return what became of them in the order in which they were finished.
 
     Parameters
     ----------
-    report
-        Called now and then with how many more targets are done, and how many of them failed.
     stopped
         Asked before each target whether to leave off; finished partitions stay.
 
     Raises
     ------
     ArchiveError
-        The archive fails for every file.
+        The archive is down for too long.
     DatasetError
         The disk does not take the files.
     """
-    return event_loop.run(_Worker(job, report, stopped).run(partitions))
+    with open_log(job.log) as log:
+        return event_loop.run(_Worker(job, listener, stopped, log).run(partitions))
 
 
 class _Worker:
-    def __init__(
-        self, job: Job, report: Callable[[int, int], None], stopped: Callable[[], bool]
-    ) -> None:
+    def __init__(self, job: Job, listener: Listener, stopped: Callable[[], bool], log: Log) -> None:
         self._job = job
         self._stopped = stopped
-        self._report = report
+        self._listener = listener
+        self._log = log
         self._reported_at = time.monotonic()
         self._done = self._failed = 0
         self._formats: dict[str, tuple[RowFormat, Decoder]] = {}
@@ -98,11 +112,13 @@ class _Worker:
         # One thread: a partition's row groups must be written in their order.
         self._writing = ThreadPoolExecutor(1, "tessloom-writing")
 
-    async def run(self, partitions: list[Partition]) -> list[Result]:
+    async def run(self, partitions: Iterable[Partition]) -> list[Result]:
+        job = self._job
         try:
-            async with self._job.archive.open(self._job.connections) as archive:
+            async with job.archive.open(job.workers, self._say) as archive:
                 self._archive: Archive = archive
-                await slide(self._job.connections, self._targets(partitions), self._get)
+                async with self._log.each_minute(archive.health):
+                    await slide(archive.at_a_time, self._targets(partitions), self._get)
         finally:
             self._writing.shutdown(cancel_futures=True)
             for builder in self._open:
@@ -110,8 +126,12 @@ class _Worker:
             self._tell()
         return self._results
 
+    def _say(self, text: str) -> None:
+        self._log.archive(text)
+        self._listener.say(text)
+
     def _targets(
-        self, partitions: list[Partition]
+        self, partitions: Iterable[Partition]
     ) -> Iterator[tuple[PartitionBuilder, int, dict[str, Any]]]:
         for partition in partitions:
             name = partition.pipeline.name
@@ -130,9 +150,12 @@ class _Worker:
     async def _get(self, item: tuple[PartitionBuilder, int, dict[str, Any]]) -> None:
         builder, slot, target = item
         async with self._memory.room():
-            outcome = await self._fetch(builder.partition, target)
-            if isinstance(outcome, Row):
-                self._memory.change(outcome.records.nbytes)
+            outcome: Row | StoredRow | Failure
+            if builder.stored is not None and slot in builder.stored:
+                outcome = builder.stored.row(slot)
+            else:
+                outcome = await self._fetch(builder.partition, target)
+            self._memory.change(_size(outcome))
             # Up to the first await nothing else runs: row groups are handed on in their order.
             groups = builder.put(slot, outcome)
             writes = [self._in_thread(builder.write, group) for group in groups]
@@ -141,11 +164,11 @@ class _Worker:
                 writes.append(self._in_thread(builder.finish))
             self._count(failed=isinstance(outcome, Failure))
             results = await asyncio.gather(*writes)
-            written = sum(row.records.nbytes for group in groups for row in group.rows)
-            self._memory.change(-written)
+            self._memory.change(-sum(_size(row) for group in groups for row in group.rows))
             if complete:
                 self._results.append(results[-1])
                 self._open.remove(builder)
+                self._log.partition(results[-1])
 
     async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:
         row_format, decoder = self._formats[partition.pipeline.name]
@@ -175,9 +198,14 @@ class _Worker:
             self._tell()
 
     def _tell(self) -> None:
-        self._report(self._done, self._failed)
+        self._listener.advance(self._done, self._failed)
         self._done = self._failed = 0
         self._reported_at = time.monotonic()
+
+
+def _size(outcome: Row | StoredRow | Failure) -> int:
+    """Return the bytes of memory that an outcome holds: those of a file's rows are the file's."""
+    return outcome.records.nbytes if isinstance(outcome, Row) else 0
 
 
 class _Memory:

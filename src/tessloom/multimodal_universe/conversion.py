@@ -122,7 +122,7 @@ class Conversion:
         return place_targets(self.source, self.pipeline, self.sector, targets)
 
     async def _is_synthetic(self, targets: pa.Table) -> bool | None:
-        async with self.source.open(1) as archive:
+        async with self.source.open() as archive:
             return await is_synthetic(archive, self.pipeline, self.sector, targets)
 
     def _build(

@@ -66,7 +66,7 @@ def download_text(
     partial = partial_path(path)
 
     async def read() -> None:
-        async with address.open(1) as archive, aclosing(pieces(archive)) as body:
+        async with address.open() as archive, aclosing(pieces(archive)) as body:
             with partial.open("wb") as file:
                 async for piece in body:
                     file.write(piece)
@@ -164,7 +164,7 @@ def download_files(
     outcomes: list[TargetError | None] = [None] * len(files)
 
     async def download() -> None:
-        async with address.open(address.connections) as archive:
+        async with address.open() as archive:
 
             async def get(index: int) -> None:
                 file = files[index]
@@ -176,7 +176,7 @@ def download_files(
                         outcomes[index] = error
                 report(outcomes[index] is None)
 
-            await slide(address.connections, range(len(files)), get)
+            await slide(archive.at_a_time, range(len(files)), get)
 
     event_loop.run(download())
     return outcomes

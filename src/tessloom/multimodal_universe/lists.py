@@ -126,7 +126,7 @@ def place_targets(
     """Place targets on the sky, asking the headers of files where a target has no position."""
 
     async def ask() -> pa.Table:
-        async with address.open(address.connections) as archive:
+        async with address.open() as archive:
             return await place(archive, pipeline, sector, targets)
 
     return event_loop.run(ask())

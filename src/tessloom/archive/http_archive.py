@@ -1,0 +1,147 @@
+"""An open archive over HTTP: each file from the first of its mirrors that gives it."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from tessloom.archive.holdings import Holdings
+from tessloom.archive.http_lists import LAST_PLAUSIBLE_SECTOR, HttpLists
+from tessloom.archive.open_mirror import MirrorDownError
+from tessloom.archive.outage import wait_for_one_of
+from tessloom.archive.script import ScriptReader
+from tessloom.archive.sectors import unknown_sector
+from tessloom.errors import FileUnavailableError, TargetError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+
+    from tessloom.archive.findings import Findings
+    from tessloom.archive.open_mirror import OpenMirror
+    from tessloom.archive.retry_policy import RetryPolicy
+    from tessloom.archive.script import FileNames
+    from tessloom.pipelines import Pipeline
+
+T = TypeVar("T")
+
+
+class HttpArchive:
+    """An open archive.
+
+    Parameters
+    ----------
+    files, lists
+        The mirrors for light curves, and for scripts and lists, in the order of asking.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: Sequence[OpenMirror],
+        lists: Sequence[OpenMirror],
+        policy: RetryPolicy,
+    ) -> None:
+        self._name = name
+        self._files = files
+        self._lists = HttpLists(name, lists, policy)
+        self._policy = policy
+        # The last mirror has the last word on each file.
+        self._holdings = {mirror: Holdings(mirror, last=mirror is files[-1]) for mirror in files}
+
+    @property
+    def at_a_time(self) -> int:
+        """How many light curves are worth asking for at a time."""
+        return sum(mirror.window.most for mirror in self._files)
+
+    def health(self) -> list[dict[str, Any]]:
+        """Return how each mirror is: for logs."""
+        return [mirror.health() for mirror in self._files]
+
+    async def fetch(self, path: str, accept: Callable[[bytes], T]) -> T:
+        """Return what `accept` makes of the light curve at `path`."""
+        mirrors = await self._holding(path)
+        while True:
+            failures: dict[OpenMirror, TargetError] = {}
+            for mirror in _in_turn(mirrors):
+                try:
+                    result = await mirror.fetch(mirror.address_of(path), accept)
+                except TargetError as error:
+                    failures[mirror] = error
+                    self._holdings[mirror].count(path, error)
+                else:
+                    self._holdings[mirror].count(path, None)
+                    return result
+            await self._check_worth_waiting(mirrors, failures)
+
+    async def _check_worth_waiting(
+        self, mirrors: Sequence[OpenMirror], failures: Mapping[OpenMirror, TargetError]
+    ) -> None:
+        """Return when it is time to ask again, else raise what the last mirror says of the file."""
+        last = mirrors[-1]
+        verdict = failures.get(last)
+        if verdict is not None and not isinstance(verdict, MirrorDownError):
+            raise verdict
+        if all(mirror.outage.down for mirror in mirrors):
+            await wait_for_one_of([m.outage for m in mirrors], self._policy.give_up_after)
+        elif last.outage.down:
+            raise FileUnavailableError(
+                f"{last.mirror.name} is down ({last.outage.why}), and the other mirrors did not "
+                "give the file"
+            ) from verdict
+
+    # A light curve is small, and whether a mirror serves parts of one is not known.
+    fetch_header = fetch
+
+    async def _holding(self, path: str) -> Sequence[OpenMirror]:
+        """Return the mirrors that may hold the light curve at `path`."""
+        holding = [mirror for mirror in self._files if await self._holdings[mirror].may_hold(path)]
+        return holding or self._files
+
+    async def sectors(self, pipeline: Pipeline) -> list[int]:
+        """Return the sectors of which there is a download script, or light curves in a bucket."""
+        bucket_alone = all(mirror.mirror.bucket for mirror in self._files)
+        if not bucket_alone:
+            return sorted(await self._lists.scripts(pipeline))
+        found: set[int] = set()
+        for mirror in self._files:
+            if mirror.mirror.bucket:
+                directory = f"{pipeline.hlsp}/"
+                found.update(await mirror.mirror.bucket.sectors(directory, mirror.read))
+        return sorted(number for number in found if number <= LAST_PLAUSIBLE_SECTOR)
+
+    async def file_names(
+        self, pipeline: Pipeline, sector: int, findings: Findings, limit: int | None
+    ) -> tuple[FileNames, Sequence[str | None]]:
+        """Read the download script."""
+        await self._check_sector(pipeline, sector)
+        reader = ScriptReader(pipeline, sector, findings, limit)
+        async with aclosing(self.script(pipeline, sector)) as pieces:
+            async for piece in pieces:
+                reader.feed(piece)
+                if reader.full:
+                    break
+        return reader.close(), ()
+
+    async def _check_sector(self, pipeline: Pipeline, sector: int) -> None:
+        """Check that some mirror may hold light curves of the sector."""
+        path = f"{pipeline.hlsp}/s{sector:04d}/"
+        # The last ones mostly have no listing, and then there is nothing to ask.
+        for mirror in reversed(self._files):
+            if await self._holdings[mirror].may_hold(path):
+                return
+        known = await self.sectors(pipeline)
+        raise unknown_sector(f"the archive {self._name}", pipeline, sector, known)
+
+    def script(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
+        """Yield the download script in pieces."""
+        return self._lists.script(pipeline, sector)
+
+    def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
+        """Yield the target list in pieces."""
+        return self._lists.target_list(pipeline, sector)
+
+
+def _in_turn(mirrors: Sequence[OpenMirror]) -> list[OpenMirror]:
+    """Return the mirrors in the order of asking: those that rest last, none that are down."""
+    up = [mirror for mirror in mirrors if not mirror.outage.down]
+    return sorted(up, key=lambda mirror: not mirror.available)

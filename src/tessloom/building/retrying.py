@@ -1,0 +1,142 @@
+"""Asking again for exactly what could not be had, and mending the files that lack it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tessloom.archive import Findings, Listing, Selection, event_loop, place, target_table
+from tessloom.building.opening import open_archive
+from tessloom.building.progress import Progress
+from tessloom.building.report import Report
+from tessloom.building.request import Request, parse_workers
+from tessloom.building.run import build_targets, check_directory
+from tessloom.dataset.formats import find_format
+from tessloom.dataset.listing_file import read_listing_file
+from tessloom.errors import NotListedError, RequestError
+from tessloom.pipelines import PIPELINES
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from tessloom.archive import ArchiveAddress, RetryPolicy
+    from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.pipelines import Pipeline
+
+
+def retry(
+    directory: str | os.PathLike[str],
+    *,
+    archive: str | None = None,
+    workers: int = 1,
+    connections: int | None = None,
+    policy: RetryPolicy | None = None,
+    redirect_hosts: Iterable[str] = (),
+    log_file: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Ask again for the targets of a dataset that could not be had, and for nothing else.
+
+    The partitions that lack them are written anew, with what they have and what comes in: they
+    end as if all had been built at once. Partitions that were never built are left to `build`.
+
+    Parameters
+    ----------
+    directory
+        The dataset's.
+    archive
+        See `tessloom.build`. None: for each sector the one that it was built from.
+    workers, connections, policy, redirect_hosts, log_file, progress
+        See `tessloom.build`.
+
+    Returns
+    -------
+    Report
+        What was done and what the dataset has now.
+
+    Raises
+    ------
+    RequestError
+        There is no dataset, or no such archive.
+    ArchiveError, DatasetError
+        As in `tessloom.build`.
+    """
+    root = Path(directory)
+    found = find_format(root)
+    if found is None:
+        raise RequestError(f"there is no tessloom dataset in {root}")
+    report = Report(out=root, sectors=[], built=0)
+    for name in PIPELINES:
+        pipeline = found.declare(PIPELINES[name])
+        dataset_format = _as_written(found, root, pipeline)
+        check_directory(root, dataset_format, [pipeline])
+        for sector in dataset_format.sectors(root, pipeline):
+            path = dataset_format.listing_path(root, pipeline, sector)
+            listing = read_listing_file(path)
+            request = Request(
+                root=root,
+                dataset_format=dataset_format,
+                pipelines=[pipeline],
+                sectors=[sector],
+                selection=Selection(),
+                workers=parse_workers(workers),
+                progress=progress or Progress(),
+                retry_failed=True,
+                only_failed=True,
+                same_archive=archive in (None, listing.archive),
+                log=None if log_file is None else Path(log_file),
+            )
+            with open_archive(
+                archive or listing.archive,
+                connections=connections,
+                policy=policy,
+                redirect_hosts=redirect_hosts,
+            ) as address:
+                again = _place_again(request, address, pipeline, sector, listing.targets)
+                done = build_targets(request, address, again)
+            report = replace(
+                report,
+                sectors=report.sectors + done.sectors,
+                built=report.built + done.built,
+                kept=report.kept + done.kept,
+                notes=done.notes,
+            )
+    return report
+
+
+def _as_written(found: DatasetFormat, root: Path, pipeline: Pipeline) -> DatasetFormat:
+    """Return the format with the choices that the files of a pipeline were written with."""
+    for _, _, path in found.partitions(root, pipeline):
+        if found.read_receipt(path).written:
+            return found.written_with(path, pipeline)
+    return found
+
+
+def _place_again(
+    request: Request,
+    address: ArchiveAddress,
+    pipeline: Pipeline,
+    sector: int,
+    targets: pa.Table,
+) -> Listing:
+    """Return the targets that could not be placed on the sky, asked for once more.
+
+    Those of which the lists name no file stay as they are: only new lists can tell.
+    """
+    unplaced = pc.and_(
+        pc.is_valid(targets["reason"]), pc.not_equal(targets["reason"], NotListedError.reason)
+    )
+    again = targets.filter(unplaced)
+    columns = {name: again[name] for name in again.column_names}
+    again = target_table(columns | {"reason": None, "detail": None}, len(again))
+
+    async def ask() -> pa.Table:
+        async with address.open(say=request.progress.say) as archive:
+            return await place(archive, pipeline, sector, again)
+
+    return Listing(pipeline, sector, event_loop.run(ask()), Findings())

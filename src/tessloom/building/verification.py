@@ -1,0 +1,316 @@
+"""Verifying a dataset: by itself, and with the archive that it came from."""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import filelock
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tessloom.archive import Findings, Listing, Selection
+from tessloom.building.opening import open_archive
+from tessloom.building.progress import Progress
+from tessloom.building.request import Request, parse_count
+from tessloom.building.run import build_targets
+from tessloom.dataset.formats import find_format
+from tessloom.dataset.layout import LOCK
+from tessloom.dataset.listing_checks import targets_by_pixel
+from tessloom.dataset.listing_file import read_listing_file
+from tessloom.dataset.partition_checks import row_keys
+from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
+from tessloom.dataset.verification import Problem, Verification
+from tessloom.dataset.verify import verify_dataset
+from tessloom.errors import DatasetError, DatasetLockedError
+from tessloom.pipelines import PIPELINES
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    from tessloom.archive import ArchiveAddress
+    from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.partition_checks import Key
+    from tessloom.dataset.receipt import Receipt
+    from tessloom.pipelines import Pipeline
+
+_NEWER = (
+    "If the archive has newer files, remove it and run the same build again to have what is there"
+    " now."
+)
+
+
+def verify(
+    directory: str | os.PathLike[str],
+    *,
+    against_archive: int = 0,
+    archive: str | None = None,
+    report: Callable[[int, int], None] = lambda _done, _files: None,
+) -> Verification:
+    """Read a dataset again, whole, and check that it is as it was written.
+
+    Each file's check sum and its light curves are compared with its receipt, all files with the
+    listings of what was asked for, and what stands beside them with the files. Damage is a
+    finding, not an exception.
+
+    Parameters
+    ----------
+    directory
+        The dataset's.
+    against_archive
+        So many light curves, spread over the dataset by a hash of the id, are fetched again and
+        compared bit for bit.
+    archive
+        From where; see `tessloom.build`. None: for each sector the archive that it was built from.
+    report
+        Called after each file with how many of how many have been read.
+
+    Raises
+    ------
+    RequestError
+        There is no dataset, or no such archive.
+    DatasetLockedError
+        A build is writing to the directory.
+    ArchiveError
+        The archive can't be reached.
+    """
+    root = Path(directory)
+    number = against_archive and parse_count("against_archive", against_archive)
+    with _while_nothing_is_written(root):
+        verification = verify_dataset(root, report=report)
+        if not number:
+            return verification
+        comparison = _Comparison(root, archive)
+        comparison.run(_choose(root, number, {problem.path for problem in verification.problems}))
+    return replace(
+        verification,
+        compared=comparison.compared,
+        problems=(*verification.problems, *comparison.problems),
+        notes=(*verification.notes, *comparison.notes),
+    )
+
+
+@contextmanager
+def _while_nothing_is_written(root: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        if (root / LOCK).exists():
+            try:
+                stack.enter_context(filelock.FileLock(root / LOCK, blocking=False))
+            except filelock.Timeout:
+                raise DatasetLockedError(
+                    f"a tessloom build is writing to {root}: verify it when that is done"
+                ) from None
+            except OSError:
+                pass  # nobody can build where nothing can be written
+        yield
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """What is to be compared of one (pipeline, sector).
+
+    Attributes
+    ----------
+    archive
+        From which the targets were listed.
+    files
+        Where they are, by pixel.
+    """
+
+    dataset_format: DatasetFormat
+    pipeline: Pipeline
+    sector: int
+    archive: str
+    targets: pa.Table
+    files: dict[int, Path]
+
+
+def _choose(root: Path, number: int, damaged: set[Path]) -> list[_Chosen]:
+    """Choose light curves by a hash of their ids, other ones in each pipeline and sector."""
+    dataset_format = find_format(root)
+    assert dataset_format is not None  # noqa: S101 - it has been read
+    candidates: list[_Chosen] = []
+    hashed: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    for pipeline in map(dataset_format.declare, PIPELINES.values()):
+        files = _files(dataset_format, root, pipeline, damaged)
+        for sector in dataset_format.sectors(root, pipeline):
+            path = dataset_format.listing_path(root, pipeline, sector)
+            if path in damaged or sector not in files:
+                continue
+            listing = read_listing_file(path)
+            written = _written(pipeline, listing.targets, files[sector])
+            salt = zlib.crc32(f"{pipeline.name} {sector}".encode()) << 31
+            mixed = written["id"].to_numpy() ^ salt
+            first = Selection(sample=number).by_number(mixed)
+            candidates.append(
+                _Chosen(
+                    dataset_format=dataset_format,
+                    pipeline=pipeline,
+                    sector=sector,
+                    archive=listing.archive,
+                    targets=written.take(pa.array(first)),
+                    files={pixel: path for pixel, (path, _) in files[sector].items()},
+                )
+            )
+            hashed.append(mixed[first])
+    if not candidates:
+        return []
+    positions = Selection(sample=number).by_number(np.concatenate(hashed))
+    borders = np.cumsum([0, *map(len, hashed)])
+    return [
+        replace(chosen, targets=chosen.targets.take(pa.array(within - start)))
+        for chosen, start, stop in zip(candidates, borders[:-1], borders[1:], strict=True)
+        if len(within := positions[(positions >= start) & (positions < stop)])
+    ]
+
+
+def _files(
+    dataset_format: DatasetFormat, root: Path, pipeline: Pipeline, damaged: set[Path]
+) -> dict[int, dict[int, tuple[Path, Receipt]]]:
+    """Return the sound files by sector and pixel."""
+    found: dict[int, dict[int, tuple[Path, Receipt]]] = {}
+    for path in dataset_format.files(root, pipeline):
+        if path not in damaged:
+            receipt = dataset_format.read_receipt(path)
+            found.setdefault(receipt.sector, {})[receipt.pixel] = path, receipt
+    return found
+
+
+def _written(
+    pipeline: Pipeline, targets: pa.Table, files: dict[int, tuple[Path, Receipt]]
+) -> pa.Table:
+    """Return the targets that are in files and are no failures there."""
+    parts = [targets.slice(0, 0)]
+    for pixel, rows in targets_by_pixel(pipeline, targets).items():
+        if pixel not in files:
+            continue
+        failed = {(f.id, f.camera, f.ccd) for f in files[pixel][1].failures}
+        names = zip(*(rows[name].to_pylist() for name in ("id", "camera", "ccd")), strict=True)
+        parts.append(rows.filter(pa.array([name not in failed for name in names], pa.bool_())))
+    return pa.concat_tables(parts).combine_chunks()
+
+
+@dataclass
+class _Comparison:
+    """Light curves of a dataset and what the archive gives for them now."""
+
+    root: Path
+    archive: str | None
+    compared: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def run(self, sample: list[_Chosen]) -> None:
+        """Fetch the light curves of a sample and compare them."""
+        with ExitStack() as stack:
+            addresses: dict[str, ArchiveAddress] = {}
+            for chosen in sample:
+                name = self.archive or chosen.archive
+                if name not in addresses:
+                    addresses[name] = stack.enter_context(open_archive(name))
+                for dataset_format, targets in self._by_format(chosen):
+                    self._compare(chosen, dataset_format, targets, addresses[name])
+
+    def _by_format(self, chosen: _Chosen) -> Iterator[tuple[DatasetFormat, pa.Table]]:
+        """Yield targets together that are in files with the same columns."""
+        parts: dict[DatasetFormat, list[pa.Table]] = {}
+        for pixel, rows in targets_by_pixel(chosen.pipeline, chosen.targets).items():
+            try:
+                found = chosen.dataset_format.written_with(chosen.files[pixel], chosen.pipeline)
+            except DatasetError as error:
+                self.notes.append(f"Not compared with the archive: {error}.")
+            else:
+                parts.setdefault(found, []).append(rows)
+        yield from ((found, pa.concat_tables(tables)) for found, tables in parts.items())
+
+    def _compare(
+        self,
+        chosen: _Chosen,
+        dataset_format: DatasetFormat,
+        targets: pa.Table,
+        address: ArchiveAddress,
+    ) -> None:
+        pipeline, sector = chosen.pipeline, chosen.sector
+        with tempfile.TemporaryDirectory(prefix="tessloom-verify-") as folder:
+            request = Request(
+                root=Path(folder),
+                dataset_format=dataset_format,
+                pipelines=[pipeline],
+                sectors=[sector],
+                selection=Selection(),
+                workers=1,
+                progress=Progress(),
+            )
+            build_targets(request, address, Listing(pipeline, sector, targets, Findings()))
+            for pixel, _, fresh in dataset_format.partitions(Path(folder), pipeline):
+                self._compare_file(dataset_format, pipeline, chosen.files[pixel], fresh)
+
+    def _compare_file(
+        self, dataset_format: DatasetFormat, pipeline: Pipeline, path: Path, fresh: Path
+    ) -> None:
+        for failure in dataset_format.read_receipt(fresh).failures:
+            self._differs(
+                path,
+                f"has the light curve of {failure.id}, which the archive does not give "
+                f"any more ({failure.reason}: {failure.detail})",
+            )
+        now: dict[Key, list[pa.RecordBatch]] = {}
+        for key, row in _rows(dataset_format, pipeline, fresh):
+            now.setdefault(key, []).append(row)
+        for key, row in _rows(dataset_format, pipeline, path):
+            if key in now:
+                self.compared += 1
+                # An object_id may be that of several light curves.
+                differences = [_differences(row, other) for other in now[key]]
+                if names := min(differences, key=len):
+                    what = f"differs from the archive for {key[0]} in {', '.join(names)}"
+                    self._differs(path, what)
+
+    def _differs(self, path: Path, what: str) -> None:
+        self.problems.append(Problem(path=path, what=what, advice=_NEWER))
+
+
+def _rows(
+    dataset_format: DatasetFormat, pipeline: Pipeline, path: Path
+) -> Iterator[tuple[Key, pa.RecordBatch]]:
+    for batch in dataset_format.read_rows(path, pipeline):
+        keys, _ = row_keys(pipeline, batch)
+        yield from ((key, batch.slice(index, 1)) for index, key in enumerate(keys))
+
+
+def _differences(row: pa.RecordBatch, other: pa.RecordBatch) -> list[str]:
+    """Return the columns in which two rows differ, by any bit."""
+    return [name for name, a, b in _columns(row, other) if not _same_bits(a, b)]
+
+
+def _columns(
+    row: pa.RecordBatch, other: pa.RecordBatch
+) -> Iterator[tuple[str, pa.Array, pa.Array]]:
+    """Yield the columns of two rows, but for the one that tessloom has made."""
+    for name in row.schema.names:
+        if name == LIGHT_CURVE:
+            one, two = row.column(name), other.column(name)
+            for column in one.type:
+                yield (
+                    column.name,
+                    one.field(column.name).flatten(),
+                    two.field(column.name).flatten(),
+                )
+        elif name != HEALPIX:
+            yield name, row.column(name), other.column(name)
+
+
+def _same_bits(one: pa.Array, other: pa.Array) -> bool:
+    if one.type != other.type or not one.is_null().equals(other.is_null()):
+        return False
+    if not pa.types.is_floating(one.type):
+        return bool(one.equals(other))
+    # A NaN is equal to one with the same bits.
+    one, other = (pc.fill_null(values, 0).to_numpy() for values in (one, other))
+    return bool(one.tobytes() == other.tobytes())
