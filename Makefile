@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second environment, with the last Hugging Face datasets that runs loading scripts.
 DATASETS3 := $(VENV)/datasets3
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench fuzz lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/tessloom build qlp tglc spoc --sector 23 --tiny --archive demo --out demo-data
@@ -21,6 +21,17 @@ lint: $(VENV)/installed-for-development
 
 bench: $(VENV)/installed-for-development
 	$(BIN)/python benchmarks/run.py
+
+# Looks for inputs that nobody thought of, so long for each harness; what it finds stays in $(FUZZ).
+FUZZ_SECONDS ?= 60
+FUZZ := $(VENV)/fuzz
+fuzz: $(VENV)/installed-for-development
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --group fuzz
+	mkdir -p $(FUZZ)
+	PYTHONPATH=tests $(BIN)/python fuzz/fits.py $(FUZZ)/fits -max_len=30000 \
+		-max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FUZZ)/fits-
+	$(BIN)/python fuzz/lists.py $(FUZZ)/lists -max_len=4000 \
+		-max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FUZZ)/lists-
 
 # Every version that development and CI use, for all supported Pythons.
 lock: $(VENV)/installed-for-development

@@ -1,6 +1,7 @@
 """The decoder reads what astropy reads, recognises layouts, and refuses everything else."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from hostile import without_sums
 from tessloom.demo.products import PRODUCTS, light_curves
 from tessloom.demo.sectors import SECTORS
-from tessloom.errors import FitsError, NotFitsError, TruncatedFitsError
-from tessloom.fits import Decoder, check_size, primary_values
+from tessloom.errors import CorruptFitsError, FitsError, NotFitsError, TruncatedFitsError
+from tessloom.fits import Decoder, check_file, check_size, primary_values
 
 TYPES = {"D": ">f8", "E": ">f4", "J": ">i4", "I": ">i2", "K": ">i8", "B": "u1"}
 Cards = dict[str, Any]
@@ -93,6 +95,18 @@ def test_a_layout_is_never_taken_for_another(files: list[tuple[npt.NDArray[Any],
         assert curve.values == alone.values
 
 
+@pytest.mark.parametrize("text", ["1_000", "nan", "-inf", "1E999", "1.E999", "1 2", "'open", "0x1"])
+def test_what_is_no_number_in_fits_or_beyond_doubles_is_no_value(text: str) -> None:
+    body = make_file(np.zeros(1, [("A", ">f4")]), {"INT": 1, "REAL": 1.5})
+    decoder = Decoder([(0, "INT"), (0, "REAL")])
+    assert decoder.decode(body).values == (1, 1.5)
+    for keyword in ("INT", "REAL"):
+        at = body.index(f"{keyword:8}=".encode()) + 10
+        body = body[:at] + text.ljust(70).encode() + body[at + 70 :]
+    assert decoder.decode(body).values == (None, None)
+    assert primary_values(body, ["INT", "REAL"]) == (None, None)
+
+
 @pytest.mark.parametrize("text", ["'it''s'", "1.5D3", "1E5", " ", "/ comment only", "T", "'A / B'"])
 def test_card_values_in_every_notation_are_those_that_astropy_reads(text: str) -> None:
     body = make_file(np.zeros(1, ">f4"[1:]).view([("A", ">f4")]), {"CARDX": "placeholder"})
@@ -123,7 +137,7 @@ def test_a_file_that_was_cut_off_is_not_decoded_by_a_layout_that_is_known_either
 
 
 def test_one_file_s_number_of_hdus_is_not_taken_for_another_s() -> None:
-    whole = demo_file("spoc")
+    whole = without_sums(demo_file("spoc"))
     end = whole.rindex(b"XTENSION")
     card = next(at for at in range(0, len(whole), 80) if whole.startswith(b"NEXTEND =", at))
     promising = whole[:end]  # two extensions, and one is there
@@ -223,3 +237,97 @@ def test_the_primary_header_is_read_from_a_file_s_first_blocks() -> None:
 def test_the_size_that_the_headers_imply_is_the_size_of_whole_files() -> None:
     for name in ("qlp", "spoc", "tglc"):
         check_size(demo_file(name))
+
+
+def checksums(body: bytes) -> list[bool]:
+    """Return of each HDU whether astropy reckons the CHECKSUM that its header has.
+
+    ``checksum=True`` can't be asked: where DATASUM is missing, astropy takes it for zero.
+    """
+    with astropy_fits.open(io.BytesIO(body), lazy_load_hdus=False) as hdus:
+        return [
+            hdu._calculate_checksum(hdu._calculate_datasum()) == hdu.header["CHECKSUM"]
+            for hdu in hdus
+        ]
+
+
+def assert_check_sums_are_astropy_s(body: bytes) -> None:
+    assert all(checksums(body))
+    check_file(body)
+    Decoder([]).decode(body)
+
+
+def test_check_sums_of_real_files_agree(realdata: Path) -> None:
+    bodies = [path.read_bytes() for path in sorted(realdata.glob("tess-spoc/*.fits"))]
+    assert len(bodies) == 5
+    for body in bodies:
+        assert_check_sums_are_astropy_s(body)
+
+
+@pytest.mark.parametrize("sector", [1, 23, 40, 56])
+def test_check_sums_of_demo_files_agree(sector: int) -> None:
+    assert_check_sums_are_astropy_s(demo_file("spoc", sector))
+
+
+@settings(deadline=None, max_examples=25)
+@given(table=tables(), cube=st.booleans())
+def test_check_sums_that_astropy_writes_agree(table: npt.NDArray[Any], cube: bool) -> None:
+    sink = io.BytesIO()
+    primary = astropy_fits.PrimaryHDU(np.ones((3, 5, 5), "f4") if cube else None)
+    astropy_fits.HDUList([primary, astropy_fits.BinTableHDU(table)]).writeto(sink, checksum=True)
+    body = sink.getvalue()
+    check_file(body)
+    assert len(Decoder([]).decode(body).records) == len(table)
+
+
+@settings(deadline=None, max_examples=60)
+@given(at=st.integers(0, 158_399 - 8_640), bit=st.integers(0, 7))
+def test_one_bit_that_was_flipped_is_found_and_spoils_no_other_file(at: int, bit: int) -> None:
+    body = demo_file("spoc")
+    decoder = Decoder([(0, "TICID")])
+    flipped = body[:at] + bytes([body[at] ^ 1 << bit]) + body[at + 1 :]
+    cards = (body.index(b"CHECKSUM"), body.index(b"CHECKSUM", 5760))
+    for _ in range(2):  # parsed, then recognised
+        # With another keyword the card is none, but then nothing else is wrong.
+        if not any(start <= at < start + 8 for start in cards):
+            with pytest.raises(FitsError):
+                decoder.decode(flipped)
+        assert decoder.decode(body).values == primary_values(body, ["TICID"])
+
+
+def test_a_flipped_bit_among_the_records_is_corrupt() -> None:
+    body = demo_file("spoc")
+    at = 40_003
+    with pytest.raises(CorruptFitsError, match="bytes 5760 to 149760 do not agree") as caught:
+        Decoder([]).decode(body[:at] + bytes([body[at] ^ 1]) + body[at + 1 :])
+    assert caught.value.reason == "corrupt"
+
+
+def test_bytes_in_another_order_are_corrupt() -> None:
+    body = demo_file("spoc")
+    words = np.frombuffer(body[40_000:60_000], "u4").byteswap().tobytes()
+    with pytest.raises(CorruptFitsError):
+        Decoder([]).decode(body[:40_000] + words + body[60_000:])
+
+
+def test_an_hdu_that_is_not_read_is_for_check_file() -> None:
+    body = demo_file("spoc")
+    damaged = body[:-3000] + bytes([body[-3000] ^ 1]) + body[-2999:]
+    assert len(Decoder([]).decode(damaged).records)
+    with pytest.raises(CorruptFitsError):
+        check_file(damaged)
+
+
+@pytest.mark.parametrize("value", ["'0000000000000000'", "'                '", "", "/ none"])
+def test_a_check_sum_that_is_not_filled_in_is_not_checked(value: str) -> None:
+    body = demo_file("spoc")
+    at = body.index(b"CHECKSUM") + 10
+    body = body[:at] + value.ljust(70).encode() + body[at + 70 :]
+    assert len(Decoder([]).decode(body).records)
+
+
+def test_a_check_sum_that_is_unreadable_is_corrupt() -> None:
+    body = demo_file("spoc")
+    at = body.index(b"CHECKSUM") + 10
+    with pytest.raises(CorruptFitsError):
+        Decoder([]).decode(body[:at] + b"5".rjust(20).ljust(70) + body[at + 70 :])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 Scalar = int | float | bool | str | None
 _Converter = Callable[[HeaderValue], Scalar]
+# A pipeline's eras have a few kinds of tables; those of damaged files are not to fill the memory.
+_KINDS_KEPT = 32
+# Above it a float may stand for another integer than the one that was written.
+_LARGEST_EXACT = 2.0**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,11 @@ class Row:
     object_id: str
     scalars: tuple[Scalar, ...]
     synthetic: bool
+
+    @property
+    def cadences(self) -> int:
+        """Length of the light curve."""
+        return len(self.records)
 
 
 class RowFormat:
@@ -200,7 +210,10 @@ class RowFormat:
         names = records.dtype.names or ()
         sources = self._sources.get(names)
         if sources is None or sources.dtype != records.dtype:
-            sources = self._sources[names] = _find_sources(self._pipeline, records.dtype)
+            sources = _find_sources(self._pipeline, records.dtype)
+            if len(self._sources) == _KINDS_KEPT:
+                self._sources.clear()
+            self._sources[names] = sources
         return sources
 
 
@@ -215,6 +228,7 @@ class _Sources:
 
 def _find_sources(pipeline: Pipeline, dtype: np.dtype[np.void]) -> _Sources:
     available = {name.upper(): name for name in dtype.names or ()}
+    twice = Counter(name.upper() for name in dtype.names or ())
     names: list[str | None] = []
     for column in pipeline.columns:
         name = next((available[n.upper()] for n in column.fits if n.upper() in available), None)
@@ -224,6 +238,8 @@ def _find_sources(pipeline: Pipeline, dtype: np.dtype[np.void]) -> _Sources:
                 f"it has {', '.join(available.values())}"
             )
         if name is not None:
+            if twice[name.upper()] > 1:
+                raise FitsError(f"the table has more than one column {name}, if case is ignored")
             _check_type(column, name, dtype[name])
         names.append(name)
     unknown = tuple(name for name in available.values() if name not in names)
@@ -231,7 +247,9 @@ def _find_sources(pipeline: Pipeline, dtype: np.dtype[np.void]) -> _Sources:
 
 
 def _check_type(column: Column, name: str, actual: np.dtype[Any]) -> None:
-    if actual.subdtype is not None or not np.can_cast(actual, column.dtype, "safe"):
+    # numpy takes 64-bit integers into doubles, which have 53 bits for them.
+    rounded = actual.kind in "iu" and actual.itemsize == 8 and np.dtype(column.dtype).kind == "f"
+    if actual.subdtype is not None or rounded or not np.can_cast(actual, column.dtype, "safe"):
         raise FitsError(
             f"column {name} has the type {actual}, which does not fit into {column.dtype}"
         )
@@ -265,9 +283,16 @@ def _bits(flags: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return flags.view(flags.dtype.str.replace("i", "u")) if flags.dtype.itemsize < 4 else flags
 
 
-def _repeated(column: Column, values: Sequence[Scalar], lengths: npt.NDArray[np.int64]) -> pa.Array:
-    known = np.array([value is not None for value in values], bool)
-    numbers = np.array([0 if value is None else value for value in values], column.dtype)
+def _repeated(
+    column: Column, values: Sequence[float | None], lengths: npt.NDArray[np.int64]
+) -> pa.Array:
+    """Return each value as often as its light curve is long; null what the type can't hold."""
+    largest = np.finfo(column.dtype).max
+    known = np.array([value is not None and not abs(value) > largest for value in values], bool)
+    numbers = np.array(
+        [value if is_known else 0 for value, is_known in zip(values, known, strict=True)],
+        column.dtype,
+    )
     mask = None if known.all() else np.repeat(~known, lengths)
     return pa.array(np.repeat(numbers, lengths), ARROW_TYPES[column.dtype], mask=mask)
 
@@ -289,22 +314,30 @@ def _converter(keyword: Keyword) -> _Converter:
     if dtype == "bool":
         return lambda value: value if isinstance(value, bool) else None
     if dtype.startswith("float"):
-        return lambda value: _number(value, keyword.scale)
+        largest_float = float(np.finfo(dtype).max)
+        return lambda value: _number(value, keyword.scale, largest_float)
     limits = np.iinfo(dtype)
     smallest, largest = int(limits.min), int(limits.max)
     return lambda value: _integer(value, smallest, largest)
 
 
-def _number(value: HeaderValue, scale: float) -> float | None:
+def _number(value: HeaderValue, scale: float, largest: float) -> float | None:
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        return None
     try:
-        return float(value) * scale  # type: ignore[arg-type] # a value is never None here
+        number = float(value) * scale
     except ValueError:
         return None
+    return number if -largest <= number <= largest or math.isnan(number) else None
 
 
 def _integer(value: HeaderValue, smallest: int, largest: int) -> int | None:
+    if isinstance(value, float):
+        value = int(value) if value.is_integer() and abs(value) <= _LARGEST_EXACT else None
+    if value is None or isinstance(value, bool) or (isinstance(value, str) and "_" in value):
+        return None
     try:
-        number = int(value)  # type: ignore[arg-type]
-    except (ValueError, OverflowError):
+        number = int(value)
+    except ValueError:
         return None
     return number if smallest <= number <= largest else None
