@@ -13,13 +13,16 @@ import pyarrow.parquet as pq
 import pytest
 from cdshealpix.nested import healpix_to_lonlat
 
+import tessloom
 from tessloom.archive.targets import target_table
 from tessloom.building import partition as partition_module
 from tessloom.building.partition import PartitionBuilder, Result
-from tessloom.building.plan import Partition, make_partitions
+from tessloom.building.plan import Partition, in_partition_order, make_partitions
 from tessloom.dataset._protocol import DatasetFormat
+from tessloom.dataset.checksum import BLANK, is_intact
+from tessloom.dataset.formats import choose_format
 from tessloom.dataset.hats import PARQUET
-from tessloom.dataset.receipt import Failure
+from tessloom.dataset.receipt import Failure, Receipt
 from tessloom.dataset.rows import Row, RowFormat
 from tessloom.dataset.standard import StandardFormat
 from tessloom.demo.products import PRODUCTS
@@ -28,7 +31,7 @@ from tessloom.demo.sky import Target, stars
 from tessloom.errors import DatasetError
 from tessloom.fits import Decoder
 from tessloom.healpix import coarser, healpix_29
-from tessloom.pipelines import QLP
+from tessloom.pipelines import PIPELINES, QLP, Pipeline
 
 COUNT = 12
 
@@ -50,7 +53,8 @@ def make_partition(
         },
         count,
     )
-    (partition,) = make_partitions(dataset_format.declare(QLP), sector, table)
+    ordered = in_partition_order(table)
+    (partition,) = make_partitions(dataset_format.declare(QLP), sector, ordered)
     return partition
 
 
@@ -62,6 +66,42 @@ def make_file(identifier: int, ra: float, dec: float, sector: int = 23) -> bytes
 
 def failure(identifier: int) -> Failure:
     return Failure(id=identifier, camera=0, ccd=0, path="p", reason="missing", detail="d")
+
+
+def as_asked(receipt: Receipt) -> Receipt:
+    """Return a receipt without what the writer adds."""
+    return replace(receipt, checksum="", features=())
+
+
+def without(row: Row, **scalars: Any) -> Row:
+    """Return a row with other header values."""
+    names = [keyword.name for keyword in QLP.keywords]
+    values = dict(zip(names, row.scalars, strict=True)) | scalars
+    return replace(row, scalars=tuple(values.values()))
+
+
+def write_again(dataset_format: DatasetFormat, pipeline: Pipeline, path: Path, copy: Path) -> None:
+    """Write what is read from a partition into another file of the same format."""
+    written_with = dataset_format.written_with(path, pipeline)
+    schema = written_with.row_format(pipeline).schema
+    writer = written_with.writer(copy, pipeline)
+    for batch in written_with.read_rows(path, pipeline):
+        batch.validate(full=True)
+        assert batch.schema.equals(schema, check_metadata=True)
+        writer.write(batch)
+    receipt = dataset_format.read_receipt(path)
+    assert writer.close(as_asked(receipt)) == dataset_format.read_receipt(copy)
+
+
+def with_nan_bits(records: np.ndarray) -> np.ndarray:
+    """Return records with a NaN that no arithmetic makes, and one with a sign."""
+    changed = records.copy()
+    flux = np.array([0x7FA12345, 0xFFC00001], np.uint32).view(np.float32)
+    # Bit by bit: a signalling NaN does not survive a conversion.
+    kind = changed.dtype["SAP_FLUX"]
+    raw = flux.byteswap() if kind.byteorder == ">" else flux
+    changed["SAP_FLUX"].view(f"{kind.byteorder}u4")[:2] = raw.view(f"{kind.byteorder}u4")
+    return changed
 
 
 class PartitionContract:
@@ -145,7 +185,7 @@ class PartitionContract:
     ) -> None:
         result = self.write(partition, outcomes, tmp_path)
         receipt = self.dataset_format.read_receipt(self.path_of(partition, tmp_path))
-        assert receipt == result.receipt
+        assert as_asked(receipt) == as_asked(result.receipt)
         assert (receipt.asked, receipt.written, receipt.synthetic) == (COUNT, COUNT - 2, True)
         assert sorted(failure.id for failure in receipt.failures) == [4, 9]
         assert receipt.digest == partition.digest
@@ -162,7 +202,7 @@ class PartitionContract:
         receipt = self.write(partition, rows, tmp_path).receipt
         written = self.read(self.path_of(partition, tmp_path))
         assert list(written["ra"]) == partition.targets["ra"].to_pylist()
-        assert receipt.moved == COUNT
+        assert receipt.moved == 0
 
     def test_a_partition_of_failures_is_a_file_with_a_receipt(
         self, partition: Partition, tmp_path: Path
@@ -178,7 +218,9 @@ class PartitionContract:
     ) -> None:
         long = [replace(o, detail="x" * 100_000) if isinstance(o, Failure) else o for o in outcomes]
         result = self.write(partition, long, tmp_path)
-        assert self.dataset_format.read_receipt(self.path_of(partition, tmp_path)) == result.receipt
+        receipt = self.dataset_format.read_receipt(self.path_of(partition, tmp_path))
+        assert as_asked(receipt) == as_asked(result.receipt)
+        assert is_intact(self.path_of(partition, tmp_path), receipt.checksum)
 
     def test_every_light_curve_is_written_in_full(
         self,
@@ -202,6 +244,78 @@ class PartitionContract:
         for identifier, times in expected.items():
             np.testing.assert_array_equal(by_id[identifier], times)
         assert self.dataset_format.object_ids(path) == Counter(list(expected))
+
+    def test_what_is_read_back_makes_the_same_file(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        rows = [o for o in outcomes if isinstance(o, Row)]
+        strange: list[Row | Failure] = [
+            # Without an id and a temperature; twice, on two CCDs; with other NaNs; one cadence.
+            without(rows[0], tic_id=None, teff=None, camera=None),
+            rows[1],
+            without(rows[1], ccd=2),
+            replace(rows[2], records=with_nan_bits(rows[2].records)),
+            replace(rows[3], records=rows[3].records[:1]),
+            *(failure(number) for number in range(6, COUNT)),
+            without(rows[5], teff=float("nan")),
+        ]
+        self.write(partition, strange, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        write_again(self.dataset_format, partition.pipeline, path, tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+
+    def test_an_empty_partition_is_read_back_as_no_rows(
+        self, partition: Partition, tmp_path: Path
+    ) -> None:
+        self.write(partition, [failure(number) for number in range(COUNT)], tmp_path)
+        path = self.path_of(partition, tmp_path)
+        assert not list(self.dataset_format.read_rows(path, partition.pipeline))
+        write_again(self.dataset_format, partition.pipeline, path, tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+
+    def test_a_star_beyond_its_pixel_is_read_back_within(
+        self, partition: Partition, row_format: RowFormat, tmp_path: Path
+    ) -> None:
+        rows: list[Row | Failure] = [
+            self.make_row(row_format, t["id"], t["ra"], t["dec"] + 5 * (n == 3))
+            for n, t in enumerate(partition.targets.to_pylist())
+        ]
+        assert self.write(partition, rows, tmp_path).receipt.moved == 1
+        path = self.path_of(partition, tmp_path)
+        (batch,) = self.dataset_format.read_rows(path, partition.pipeline)
+        order = partition.pipeline.healpix_order
+        assert set(coarser(batch["_healpix_29"].to_numpy(), order)) == {partition.pixel}
+        write_again(self.dataset_format, partition.pipeline, path, tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == path.read_bytes()
+
+    def test_the_receipt_has_a_check_sum_of_every_byte(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        self.write(partition, outcomes, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        checksum = self.dataset_format.read_receipt(path).checksum
+        assert is_intact(path, checksum)
+        body = path.read_bytes()
+        for place in (*range(0, len(body), 997), *range(len(body) - 300, len(body))):
+            path.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+            assert not is_intact(path, checksum), place
+        path.write_bytes(body[:-1])
+        assert not is_intact(path, checksum)
+        path.write_bytes(body + b"x")
+        assert not is_intact(path, checksum)
+
+    def test_what_a_receipt_quotes_is_no_check_sum(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        quoting = [
+            replace(o, detail=f'"checksum": "{BLANK}"') if isinstance(o, Failure) else o
+            for o in outcomes
+        ]
+        self.write(partition, quoting, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        receipt = self.dataset_format.read_receipt(path)
+        assert is_intact(path, receipt.checksum)
+        assert {f.detail for f in receipt.failures} == {f'"checksum": "{BLANK}"'}
 
     @pytest.mark.parametrize("body", [b"", b"some other file", b"PAR1" * 9, b"\x89HDF\r\n\x1a\n"])
     def test_a_file_of_somebody_else_is_an_error_that_names_it(
@@ -410,3 +524,32 @@ class TestHdf5Partition(PartitionContract):
         assert second == first.with_name("s0056-001-of-001.hdf5")
         assert first.read_bytes() == before
         assert self.path_of(partition, tmp_path) == first
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize(
+    ("format_name", "features"),
+    [("parquet", None), ("hdf5", None), ("hdf5", ["all"]), ("hdf5", ["flux", "quality"])],
+)
+def test_every_file_of_every_era_is_read_back_as_it_was_written(
+    name: str, format_name: str, features: list[str] | None, tmp_path: Path
+) -> None:
+    sectors = [sector for sector in (23, 40, 56) if (name, sector) != ("tglc", 56)]
+    if features == ["flux", "quality"] and name == "spoc":
+        features = ["flux"]
+    tessloom.build(
+        name,
+        sector=sectors,
+        out=tmp_path,
+        archive="demo",
+        limit=25,
+        format=format_name,
+        features=features,
+    )
+    dataset_format = choose_format(format_name)
+    pipeline = dataset_format.declare(PIPELINES[name])
+    paths = [path for _, _, path in dataset_format.partitions(tmp_path, pipeline)]
+    assert len(paths) >= 10
+    for path in paths:
+        write_again(dataset_format, pipeline, path, tmp_path / "copy")
+        assert (tmp_path / "copy").read_bytes() == path.read_bytes(), path

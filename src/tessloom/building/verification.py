@@ -203,8 +203,16 @@ class _Comparison:
     root: Path
     archive: str | None
     compared: int = 0
+    not_of_files: int = 0  # a function of the user's made them
     problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was not compared, in a sentence."""
+        if not self.not_of_files:
+            return []
+        made = f"{self.not_of_files} light curves were made by a processing_fn"
+        return [f"{made}, and not compared with the archive's."]
 
     def run(self, sample: list[_Chosen]) -> None:
         """Fetch the light curves of a sample and compare them."""
@@ -223,8 +231,8 @@ class _Comparison:
         for pixel, rows in targets_by_pixel(chosen.pipeline, chosen.targets).items():
             try:
                 found = chosen.dataset_format.written_with(chosen.files[pixel], chosen.pipeline)
-            except DatasetError as error:
-                self.notes.append(f"Not compared with the archive: {error}.")
+            except DatasetError:
+                self.not_of_files += len(rows)
             else:
                 parts.setdefault(found, []).append(rows)
         yield from ((found, pa.concat_tables(tables)) for found, tables in parts.items())

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
+    from tessloom.dataset.partition_checks import CheckedFile
     from tessloom.dataset.receipt import Receipt
     from tessloom.dataset.rows import RowFormat
+    from tessloom.dataset.verification import Problem
     from tessloom.pipelines import Pipeline
 
 
@@ -28,8 +30,11 @@ class Writer(Protocol):
             The disk does not take it. Then the file is given up: each further call raises too.
         """
 
-    def close(self, receipt: Receipt) -> None:
-        """Finish the file and give it its name."""
+    def close(self, receipt: Receipt) -> Receipt:
+        """Finish the file and give it its name.
+
+        Returns the receipt as it stands in the file: with the check sum, which is the writer's.
+        """
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -92,6 +97,54 @@ class DatasetFormat(Protocol):
 
     def object_ids(self, path: Path) -> Counter[str]:
         """Count the light curves of a partition by ``object_id``."""
+
+    def written_with(
+        self, path: Path, pipeline: Pipeline, *, known_only: bool = False
+    ) -> DatasetFormat:
+        """Return the format with the choices with which a partition was written.
+
+        Parameters
+        ----------
+        known_only
+            Leave out what no choice gives.
+
+        Raises
+        ------
+        DatasetError
+            The file is damaged, or holds what no choice gives.
+        """
+
+    def read_rows(self, path: Path, pipeline: Pipeline) -> Iterator[pa.RecordBatch]:
+        """Yield the light curves of a partition, some hundred at a time.
+
+        Batches have the schema of `row_format`. A writer of the same format makes of them a file
+        with the same contents, where the format is the one that the file was `written_with`.
+
+        Raises
+        ------
+        DatasetError
+            The file is damaged or has other columns.
+        """
+
+    def files(self, root: Path, pipeline: Pipeline) -> list[Path]:
+        """Return all files that readers may take for partitions, whoever wrote them, sorted."""
+
+    def place(self, root: Path, pipeline: Pipeline, path: Path) -> tuple[int, int | None] | None:
+        """Return the pixel of a file, and its sector if the path tells; None for a stranger."""
+
+    def check_structure(self, path: Path, pipeline: Pipeline) -> list[str]:
+        """Return what is wrong with a partition's columns or arrays, to be read after the path.
+
+        Raises
+        ------
+        DatasetError
+            The file is damaged.
+        """
+
+    def check_catalogue(
+        self, root: Path, pipeline: Pipeline, files: Sequence[CheckedFile]
+    ) -> Iterable[Problem | str]:
+        """Return what is wrong with what stands beside the partitions, or was not checked."""
 
     def publish(self, root: Path) -> list[str]:
         """Bring all that is beside the partitions, and the dataset card, up to date.

@@ -27,9 +27,9 @@ from tessloom.dataset.layout import (
     write_bytes,
     write_text,
 )
+from tessloom.dataset.parquet import other_columns
 from tessloom.dataset.receipt import damaged, parse_receipt
 from tessloom.dataset.schema import HEALPIX, arrow_schema
-from tessloom.errors import DatasetError
 from tessloom.healpix import ORDER
 from tessloom.pipelines import PIPELINES
 
@@ -128,10 +128,7 @@ def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
             raise damaged(path, error) from error
         receipt = parse_receipt(footer, path)
         if not written_schema.equals(schema):
-            raise DatasetError(
-                f"{path} was written with other columns than this tessloom writes: "
-                "build that sector anew, or into another directory"
-            )
+            raise other_columns(path)
         if receipt.written:
             contents.sectors.add(sector)
         contents.pixels.add(pixel)

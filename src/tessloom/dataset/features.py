@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 from tessloom.errors import RequestError
-from tessloom.healpix import coarser
+from tessloom.healpix import ORDER, coarser, healpix_29, is_position
 from tessloom.pipelines import Feature
 
 if TYPE_CHECKING:
@@ -123,3 +123,82 @@ def _filled(values: pa.Array, dtype: str | None) -> npt.NDArray[Any]:
         values = pc.fill_null(values, nothing)
     filled: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
     return filled if dtype is None else filled.astype(dtype)
+
+
+def dataset_rows(
+    rows: StandardRows, features: Sequence[Feature], schema: pa.Schema
+) -> pa.RecordBatch:
+    """Return rows of the standard format as a dataset has them: the inverse of `standard_rows`.
+
+    What a feature was read from stands under the first of its sources; columns without a feature,
+    and those whose array the rows lack, are null. A float that is missing stays NaN and a missing
+    integer zero, but an id of zero is null. ``_healpix_29`` is that of the position, or the
+    nearest in the row's pixel.
+
+    Parameters
+    ----------
+    schema
+        Of the format's `rows.RowFormat`.
+
+    Raises
+    ------
+    KeyError
+        The rows have no ``object_id``, ``ra``, ``dec`` or ``healpix``.
+    """
+    series, scalars = (_by_source(found, features) for found in (rows.series, rows.scalars))
+    scalars |= {name: rows.scalars[name] for name in ("object_id", "ra", "dec")}
+    scalars[HEALPIX] = _order_29(scalars["ra"], scalars["dec"], rows.scalars["healpix"])
+    arrays = [
+        _light_curves(field.type, rows.lengths, series)
+        if field.name == LIGHT_CURVE
+        else _column(scalars.get(field.name), field, len(rows.lengths))
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _by_source(
+    arrays: Mapping[str, npt.NDArray[Any]], features: Sequence[Feature]
+) -> dict[str, npt.NDArray[Any]]:
+    """Return features' arrays by their first source; of several the one that is nearest to it."""
+    nearest_last = sorted(features, key=lambda f: (len(f.sources), f.dtype is not None))[::-1]
+    return {f.sources[0]: arrays[f.name] for f in nearest_last if f.name in arrays}
+
+
+def _order_29(
+    ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64], pixels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    shift = 2 * (ORDER - HEALPIX_ORDER)
+    first = pixels << shift
+    healpix = first.copy()
+    placed = is_position(ra, dec)
+    healpix[placed] = healpix_29(ra[placed], dec[placed])
+    clipped: npt.NDArray[np.int64] = np.clip(healpix, first, first + (1 << shift) - 1)
+    return clipped
+
+
+def _light_curves(
+    light_curve: pa.StructType, lengths: npt.NDArray[np.int64], series: dict[str, npt.NDArray[Any]]
+) -> pa.StructArray:
+    offsets = pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int32())
+    lists = []
+    for field in light_curve:
+        elements = _elements(series.get(field.name), field.type.value_type, int(lengths.sum()))
+        lists.append(pa.ListArray.from_arrays(offsets, elements, type=field.type))
+    return pa.StructArray.from_arrays(lists, fields=list(light_curve))
+
+
+def _elements(values: npt.NDArray[Any] | None, kind: pa.DataType, count: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(count, kind)
+    # Flags in fewer bits than the column has: bit 15 is no sign.
+    if values.dtype.kind == "i" and values.dtype.itemsize * 8 < kind.bit_width:
+        values = values.view(values.dtype.str.replace("i", "u"))
+    return pa.array(values, kind)
+
+
+def _column(values: npt.NDArray[Any] | None, field: pa.Field, count: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(count, field.type)
+    is_id = field.nullable and pa.types.is_int64(field.type)
+    return pa.array(values, field.type, mask=values == 0 if is_id else None)

@@ -9,16 +9,21 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from tessloom.dataset import catalogue, layout, receipt
-from tessloom.dataset.parquet import ParquetWriter
+from tessloom.dataset.catalogue_checks import check_catalogue
+from tessloom.dataset.parquet import ParquetWriter, is_sorted, read_parquet_rows
 from tessloom.dataset.rows import RowFormat
-from tessloom.dataset.schema import arrow_schema
+from tessloom.dataset.schema import HEALPIX, arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
+
     from tessloom.dataset._protocol import Writer
+    from tessloom.dataset.partition_checks import CheckedFile
     from tessloom.dataset.receipt import Receipt
+    from tessloom.dataset.verification import Problem
     from tessloom.pipelines import Pipeline
 
 
@@ -75,6 +80,38 @@ class HatsFormat:
         """Count the light curves of a partition by ``object_id``."""
         with pq.ParquetFile(path) as file:
             return Counter(file.read(["object_id"])["object_id"].to_pylist())
+
+    def written_with(
+        self,
+        path: Path,  # noqa: ARG002
+        pipeline: Pipeline,  # noqa: ARG002
+        *,
+        known_only: bool = False,  # noqa: ARG002
+    ) -> HatsFormat:
+        """Return the same format: there is nothing to choose."""
+        return self
+
+    def read_rows(self, path: Path, pipeline: Pipeline) -> Iterator[pa.RecordBatch]:
+        """Yield the light curves of a partition, a row group at a time."""
+        return read_parquet_rows(path, arrow_schema(pipeline))
+
+    def files(self, root: Path, pipeline: Pipeline) -> list[Path]:
+        """Return all files among the partitions that readers may take for one."""
+        return layout.visible_files(layout.catalogue_directory(root, pipeline) / "dataset")
+
+    def place(self, root: Path, pipeline: Pipeline, path: Path) -> tuple[int, int] | None:
+        """Return the pixel and the sector of a partition's path."""
+        return layout.place(root, pipeline, path)
+
+    def check_structure(self, path: Path, pipeline: Pipeline) -> list[str]:  # noqa: ARG002
+        """Check that the rows are sorted; `read_rows` checks the schema."""
+        return [] if is_sorted(path) else [f"is not sorted by {HEALPIX}"]
+
+    def check_catalogue(
+        self, root: Path, pipeline: Pipeline, files: Sequence[CheckedFile]
+    ) -> Iterable[Problem | str]:
+        """Compare the HATS metadata and the indexes with the partitions."""
+        return check_catalogue(root, pipeline, files)
 
     def publish(self, root: Path) -> list[str]:
         """Write the HATS metadata, the indexes and the card."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+from tessloom.dataset.checksum import BLANK, seal
 from tessloom.dataset.features import standard_rows
 from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
-from tessloom.dataset.receipt import Receipt, damaged, parse_receipt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tessloom.dataset.features import StandardRows
+    from tessloom.dataset.receipt import Receipt
     from tessloom.errors import DatasetError
     from tessloom.pipelines import Feature
 
-_RECEIPT = "tessloom"
+RECEIPT = "tessloom"  # the attribute
 # Light curves of a chunk: few enough that a chunk of doubles has a megabyte, which is h5py's cache.
 _CHUNK_ROWS = 64
 _CHUNK_BYTES = 2**20
@@ -86,17 +88,21 @@ class Hdf5Writer:
             for name in absent:
                 self._fill(name, rows.lengths)
 
-    def close(self, receipt: Receipt) -> None:
-        """Finish the file and give it its name."""
+    def close(self, receipt: Receipt) -> Receipt:
+        """Finish the file and give it its name; return the receipt with the check sum."""
+        features = tuple(feature.name for feature in self._features)
+        receipt = replace(receipt, features=features, checksum=BLANK)
         with self._disk_failing():
             for dataset in self._file.values():
                 if dataset.ndim == 2:
                     dataset.resize(self._width, axis=1)
-            self._file.attrs[_RECEIPT] = receipt.to_json()
+            self._file.attrs[RECEIPT] = receipt.to_json()
             self._file.close()
         with self._disk_failing():
             self._disk.close()
+            receipt = replace(receipt, checksum=seal(self._partial))
             put_in_place(self._partial, self._path)
+        return receipt
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -191,22 +197,6 @@ class _Disk(io.FileIO):
             except OSError as error:
                 self.failure = error
         return size or 0
-
-
-def read_hdf5_receipt(path: Path) -> Receipt:
-    """Read the receipt of an HDF5 partition.
-
-    Raises
-    ------
-    DatasetError
-        The file is damaged, has no receipt, or has one of another layout.
-    """
-    try:
-        with h5py.File(path) as file:
-            attributes = dict(file.attrs)
-    except (OSError, RuntimeError) as error:
-        raise damaged(path, error) from error
-    return parse_receipt(attributes, path, _RECEIPT)
 
 
 def _padded(

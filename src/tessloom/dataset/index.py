@@ -21,7 +21,31 @@ _ROW_GROUP = 1_000_000
 def write_index(
     directory: Path, order: int, column: str, identifiers: Mapping[int, pa.ChunkedArray]
 ) -> int:
-    """Write the index by `column`, and return its number of rows.
+    """Write the index by `column`, and return its number of rows; see `index_table`."""
+    index = index_table(order, column, identifiers)
+    dataset = directory / "dataset"
+    part, metadata, common = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    collected: list[pq.FileMetaData] = []
+    pq.write_table(
+        index, part, row_group_size=_ROW_GROUP, compression="zstd", metadata_collector=collected
+    )
+    collected[0].set_file_path(_PART)
+    collected[0].write_metadata_file(metadata)
+    pq.write_metadata(index.schema, common)
+    write_bytes(dataset / _PART, part.getvalue())
+    write_bytes(dataset / "_metadata", metadata.getvalue())
+    write_bytes(dataset / "_common_metadata", common.getvalue())
+    return len(index)
+
+
+def read_index(directory: Path) -> pa.Table:
+    """Read what `write_index` has written."""
+    with pq.ParquetFile(directory / "dataset" / _PART) as file:
+        return file.read().replace_schema_metadata()
+
+
+def index_table(order: int, column: str, identifiers: Mapping[int, pa.ChunkedArray]) -> pa.Table:
+    """Return the index by `column`: in which pixels each id is, sorted by id.
 
     Parameters
     ----------
@@ -44,18 +68,4 @@ def write_index(
         )
     names = [column, "Norder", "Npix"]
     index = pa.concat_tables(tables).group_by(names).aggregate([])
-    index = index.sort_by([(name, "ascending") for name in names])
-
-    dataset = directory / "dataset"
-    part, metadata, common = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    collected: list[pq.FileMetaData] = []
-    pq.write_table(
-        index, part, row_group_size=_ROW_GROUP, compression="zstd", metadata_collector=collected
-    )
-    collected[0].set_file_path(_PART)
-    collected[0].write_metadata_file(metadata)
-    pq.write_metadata(index.schema, common)
-    write_bytes(dataset / _PART, part.getvalue())
-    write_bytes(dataset / "_metadata", metadata.getvalue())
-    write_bytes(dataset / "_common_metadata", common.getvalue())
-    return len(index)
+    return index.sort_by([(name, "ascending") for name in names])

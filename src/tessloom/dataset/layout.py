@@ -58,6 +58,24 @@ def partitions(root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]
     yield from sorted(found)
 
 
+def place(root: Path, pipeline: Pipeline, path: Path) -> tuple[int, int] | None:
+    """Return the pixel and the sector of a partition's path; None if it is none."""
+    match = _PARTITION.search(path.as_posix())
+    if match is None:
+        return None
+    pixel, sector = int(match[2]), int(match[3])
+    return (pixel, sector) if path == partition_path(root, pipeline, pixel, sector) else None
+
+
+def visible_files(directory: Path) -> list[Path]:
+    """Return the files below a directory that readers do not pass over, sorted."""
+    return sorted(
+        path
+        for path in directory.rglob("*")
+        if path.is_file() and not any(name[0] in "._" for name in path.relative_to(directory).parts)
+    )
+
+
 def sectors(root: Path, pipeline: Pipeline) -> list[int]:
     """Return the sectors of which targets were asked for."""
     paths = (root / pipeline.name / "listing").glob("s[0-9][0-9][0-9][0-9].parquet")

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tessloom.dataset.checksum import BLANK, seal
 from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
+from tessloom.dataset.receipt import damaged
 from tessloom.dataset.schema import HEALPIX, element_paths
+from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tessloom.dataset.receipt import Receipt
-    from tessloom.errors import DatasetError
 
 _FLOATS = {pa.float32(), pa.float64()}
 _INTEGERS = {pa.int16(), pa.int32()}
@@ -58,12 +61,14 @@ class ParquetWriter:
         with self._failing_for_good() as writer:
             writer.write_batch(batch, row_group_size=len(batch))
 
-    def close(self, receipt: Receipt) -> None:
-        """Finish the file and give it its name."""
+    def close(self, receipt: Receipt) -> Receipt:
+        """Finish the file and give it its name; return the receipt with the check sum."""
         with self._failing_for_good() as writer:
-            writer.add_key_value_metadata(receipt.to_metadata())
+            writer.add_key_value_metadata(replace(receipt, checksum=BLANK).to_metadata())
             writer.close()
+            checksum = seal(self._partial)
             put_in_place(self._partial, self._path)
+        return replace(receipt, checksum=checksum)
 
     def abandon(self) -> None:
         """Leave nothing behind."""
@@ -82,3 +87,49 @@ class ParquetWriter:
             self._failure = cannot_write(self._path, error)
             self.abandon()
             raise self._failure from error
+
+
+def read_parquet_rows(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield the light curves of a Parquet partition, a row group at a time.
+
+    Raises
+    ------
+    DatasetError
+        The file is damaged or has other columns than `schema`.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            if not file.schema_arrow.equals(schema):
+                raise other_columns(path)
+            for number in range(file.num_row_groups):
+                for batch in file.read_row_group(number).combine_chunks().to_batches():
+                    # Read from a file, the schema has Parquet's numbers of fields as metadata.
+                    yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+    except DatasetError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from error
+
+
+def is_sorted(path: Path) -> bool:
+    """Return whether the rows of a Parquet partition are sorted by ``_healpix_29``.
+
+    Raises
+    ------
+    DatasetError
+        The file is damaged.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            healpix = file.read([HEALPIX])[HEALPIX].to_numpy()
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise damaged(path, error) from error
+    return bool((healpix[1:] >= healpix[:-1]).all())
+
+
+def other_columns(path: Path) -> DatasetError:
+    """Return the error for a partition with another schema than the pipeline's."""
+    return DatasetError(
+        f"{path} was written with other columns than this tessloom writes: "
+        "build that sector anew, or into another directory"
+    )

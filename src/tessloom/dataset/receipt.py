@@ -76,6 +76,11 @@ class Receipt:
         were. Their values are not in the dataset.
     synthetic
         Whether any file says that it is based on simulated data (``SIMDATA``).
+    features
+        Names of the features that HDF5 was asked to hold; a file may lack optional ones.
+    checksum
+        ``crc32:`` and 8 hexadecimal digits: of all bytes of the file, with hyphens in place of
+        these digits. The writer adds it.
     """
 
     pipeline: str
@@ -89,6 +94,8 @@ class Receipt:
     unknown_columns: dict[str, int] = field(default_factory=dict)
     synthetic: bool = False
     software: str = ""
+    features: tuple[str, ...] = ()
+    checksum: str = ""
     layout: int = LAYOUT
 
     def to_metadata(self) -> dict[bytes, bytes]:
@@ -131,7 +138,8 @@ def parse_receipt(metadata: Mapping[Any, str | bytes], path: Path, key: Any = KE
         content: dict[str, Any] = json.loads(metadata[key])
         if content["layout"] == LAYOUT:
             failures = tuple(Failure(**failure) for failure in content.pop("failures"))
-            return Receipt(failures=failures, **content)
+            features = tuple(content.pop("features", ()))
+            return Receipt(failures=failures, features=features, **content)
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from error
     raise DatasetError(

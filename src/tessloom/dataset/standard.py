@@ -11,20 +11,27 @@ import h5py
 
 from tessloom.dataset.card import Summary, write_card
 from tessloom.dataset.features import ADDED, DEFAULT, HEALPIX_ORDER, choose_features
-from tessloom.dataset.hdf5 import Hdf5Writer, read_hdf5_receipt
+from tessloom.dataset.hdf5 import Hdf5Writer
+from tessloom.dataset.hdf5_reading import check_arrays, read_hdf5_receipt, read_hdf5_rows
+from tessloom.dataset.layout import visible_files
 from tessloom.dataset.receipt import Receipt, damaged
 from tessloom.dataset.rows import RowFormat
-from tessloom.errors import DatasetError
+from tessloom.errors import DatasetError, RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
+
     from tessloom.dataset._protocol import Writer
+    from tessloom.dataset.partition_checks import CheckedFile
+    from tessloom.dataset.verification import Problem
     from tessloom.pipelines import Feature, Pipeline
 
 _FIRST = "001-of-001.hdf5"
+_PARTITION = re.compile(r"healpix=(\d+)/(?:s(\d{4})-)?001-of-001\.hdf5")
 _PIXEL = re.compile(r"healpix=\d+")
 _LISTING = ".listing"
 _OPENING = """
@@ -144,6 +151,58 @@ class StandardFormat:
                 return Counter(file["object_id"].asstr()[:] if "object_id" in file else ())
         except (OSError, RuntimeError, KeyError) as error:
             raise damaged(path, error) from error
+
+    def written_with(
+        self, path: Path, pipeline: Pipeline, *, known_only: bool = False
+    ) -> StandardFormat:
+        """Return the format with the features with which a partition was written.
+
+        Raises
+        ------
+        DatasetError
+            The file is damaged, or holds arrays that a function of the user's made.
+        """
+        file = _read(path)
+        found = StandardFormat(file.receipt.features or tuple(sorted(file.kinds.keys() - ADDED)))
+        try:
+            found.features(pipeline)
+        except RequestError:
+            if known_only:
+                return StandardFormat(())
+            raise DatasetError(
+                f"{path} holds arrays that tessloom does not make of FITS files: they came from a "
+                "processing_fn, and only it can make them again"
+            ) from None
+        return found
+
+    def read_rows(self, path: Path, pipeline: Pipeline) -> Iterator[pa.RecordBatch]:
+        """Yield the light curves of a partition, some hundred at a time.
+
+        See `features.dataset_rows`.
+        """
+        return read_hdf5_rows(path, self.features(pipeline), self.row_format(pipeline).schema)
+
+    def files(self, root: Path, pipeline: Pipeline) -> list[Path]:
+        """Return all files in the pipeline's directory that readers may take for a partition."""
+        return visible_files(self.directory(root, pipeline))
+
+    def place(self, root: Path, pipeline: Pipeline, path: Path) -> tuple[int, int | None] | None:
+        """Return the pixel of a path, and the sector where its name has it."""
+        match = _PARTITION.fullmatch(path.relative_to(self.directory(root, pipeline)).as_posix())
+        return (int(match[1]), int(match[2]) if match[2] else None) if match else None
+
+    def check_structure(self, path: Path, pipeline: Pipeline) -> list[str]:
+        """Check the types and shapes of the arrays."""
+        return check_arrays(path, self.features(pipeline), self.row_format(pipeline).schema)
+
+    def check_catalogue(
+        self,
+        root: Path,  # noqa: ARG002
+        pipeline: Pipeline,  # noqa: ARG002
+        files: Sequence[CheckedFile],  # noqa: ARG002
+    ) -> Iterable[Problem | str]:
+        """Find nothing: nothing stands beside the partitions but the card."""
+        return ()
 
     def publish(self, root: Path) -> list[str]:
         """Write the card, with which Hugging Face datasets opens the directory."""
