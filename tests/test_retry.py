@@ -90,6 +90,23 @@ def test_a_star_that_had_no_coordinates_is_placed_when_its_header_can_be_read(
     assert contents(out) == contents(tmp_path / "at-once")
 
 
+def test_what_was_asked_for_and_found_in_the_lists_stays_as_it_was(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    out = tmp_path / "data"
+    with DemoServer(Faults(missing=0.2, duplicate=0.2)) as archive:
+        findings = build(out, archive, limit=20).sectors[0].findings
+        assert findings
+        archive.faults = Faults(duplicate=0.2)
+        # From elsewhere: the dataset is still of the archive that it was built from.
+        report = tessloom.retry(out, archive=server.address)
+        assert report.complete
+        assert report.sectors[0].findings == findings
+        assert report.sectors[0].archive == archive.address
+        # A whole sector is more than was asked for, and than a retry makes of it.
+        assert build(out, archive, limit=None).sectors[0].asked == len(demo_paths("qlp", 23))
+
+
 def test_what_the_lists_have_no_file_of_is_not_asked_for(tmp_path: Path) -> None:
     with DemoServer(Faults(unscripted=0.1)) as archive:
         build(tmp_path, archive, "spoc", limit=None)

@@ -242,7 +242,7 @@ def verify(
 
     verification = run_verify(directory, against_archive=against_archive, archive=archive)
     typer.echo(json.dumps(verification.to_dict(), indent=1) if as_json else str(verification))
-    if not verification.sound:
+    if not (verification.sound and verification.complete):
         raise typer.Exit(INCOMPLETE)
 
 

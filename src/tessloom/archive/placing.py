@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from tessloom import fits
 from tessloom.archive.sliding import slide
 from tessloom.archive.targets import light_curve_path, target_table
-from tessloom.errors import NoPositionError, TargetError
+from tessloom.errors import NoPositionError, TargetError, WrongTargetError
 from tessloom.healpix import healpix_29, is_position
 
 if TYPE_CHECKING:
@@ -33,9 +33,12 @@ async def place(archive: Archive, pipeline: Pipeline, sector: int, targets: pa.T
     tic_ids: dict[int, int] = {}
 
     async def ask(index: int) -> None:
-        path = light_curve_path(pipeline, sector, targets.slice(index, 1).to_pylist()[0])
+        target = targets.slice(index, 1).to_pylist()[0]
+        path = light_curve_path(pipeline, sector, target)
         try:
-            ra, dec, tic_id = await archive.fetch_header(path, _position)
+            ra, dec, tic_id = await archive.fetch_header(
+                path, lambda body: _position(body, pipeline, target["id"])
+            )
         except TargetError as error:
             failures[index] = error
             return
@@ -102,12 +105,17 @@ def _slices(count: int) -> Iterator[slice]:
         yield slice(start, min(start + _ROWS_AT_A_TIME, count))
 
 
-def _position(body: bytes) -> tuple[float, float, int | None]:
-    *position, tic_id = fits.primary_values(body, ("RA_OBJ", "DEC_OBJ", "TICID"))
-    ra, dec = (value if isinstance(value, int | float) else np.nan for value in position)
+def _position(body: bytes, pipeline: Pipeline, identifier: int) -> tuple[float, float, int | None]:
+    """Return what a primary header says of a star: ra, dec, and the TIC id if there is one."""
+    keywords = ("RA_OBJ", "DEC_OBJ", "TICID", *pipeline.identity)
+    ra_card, dec_card, tic_id, *identities = fits.primary_values(body, keywords)
+    found = next((value for value in identities if value), None)
+    if found and str(found) != str(identifier):
+        raise WrongTargetError(f"the file is of star {found}, its name says {identifier}")
+    ra, dec = (value if isinstance(value, int | float) else np.nan for value in (ra_card, dec_card))
     if not is_position(np.array([ra]), np.array([dec])).all():
         raise NoPositionError(
-            f"neither the target list nor the header has a position: RA_OBJ is {position[0]!r}, "
-            f"DEC_OBJ is {position[1]!r}"
+            f"neither the target list nor the header has a position: RA_OBJ is {ra_card!r}, "
+            f"DEC_OBJ is {dec_card!r}"
         )
     return ra, dec, int(str(tic_id)) if str(tic_id).isdecimal() else None

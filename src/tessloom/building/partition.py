@@ -207,7 +207,7 @@ class PartitionBuilder:
         if lost:
             self.abandon()
         else:
-            self._open().close(receipt)
+            receipt = self._open().close(receipt)
         return Result(receipt, lost)
 
     def abandon(self) -> None:

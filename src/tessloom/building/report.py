@@ -72,7 +72,7 @@ class Report:
         if any(sector.failures for sector in self.sectors):
             lines.append(
                 f"The reasons, target by target: tessloom status {self.out} --json. "
-                "To ask for them again: the same command with --retry-failed."
+                f"To ask for them again: tessloom retry {self.out}"
             )
         return "\n".join(lines)
 

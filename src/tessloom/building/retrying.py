@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,14 @@ from tessloom.building.request import Request, parse_workers
 from tessloom.building.run import build_targets, check_directory
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_file import read_listing_file
+from tessloom.dataset.status import sector_status
 from tessloom.errors import NotListedError, RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from tessloom.archive import ArchiveAddress, RetryPolicy
     from tessloom.dataset._protocol import DatasetFormat
@@ -70,49 +73,65 @@ def retry(
     found = find_format(root)
     if found is None:
         raise RequestError(f"there is no tessloom dataset in {root}")
+    check_directory(root, found, ())
+    request = Request(
+        root=root,
+        dataset_format=found,
+        pipelines=[],
+        sectors=[],
+        selection=Selection(),
+        workers=parse_workers(workers),
+        progress=progress or Progress(),
+        retry_failed=True,
+        only_failed=True,
+        log=None if log_file is None else Path(log_file),
+    )
+    find = partial(
+        open_archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts
+    )
     report = Report(out=root, sectors=[], built=0)
     for name in PIPELINES:
         pipeline = found.declare(PIPELINES[name])
-        dataset_format = _as_written(found, root, pipeline)
-        check_directory(root, dataset_format, [pipeline])
-        for sector in dataset_format.sectors(root, pipeline):
-            path = dataset_format.listing_path(root, pipeline, sector)
-            listing = read_listing_file(path)
-            request = Request(
-                root=root,
-                dataset_format=dataset_format,
-                pipelines=[pipeline],
-                sectors=[sector],
-                selection=Selection(),
-                workers=parse_workers(workers),
-                progress=progress or Progress(),
-                retry_failed=True,
-                only_failed=True,
-                same_archive=archive in (None, listing.archive),
-                log=None if log_file is None else Path(log_file),
-            )
-            with open_archive(
-                archive or listing.archive,
-                connections=connections,
-                policy=policy,
-                redirect_hosts=redirect_hosts,
-            ) as address:
-                again = _place_again(request, address, pipeline, sector, listing.targets)
-                done = build_targets(request, address, again)
+        for sector in found.sectors(root, pipeline):
+            done = _retry_sector(request, pipeline, sector, archive, find)
             report = replace(
                 report,
                 sectors=report.sectors + done.sectors,
                 built=report.built + done.built,
                 kept=report.kept + done.kept,
-                notes=done.notes,
+                notes=done.notes or report.notes,
             )
     return report
 
 
-def _as_written(found: DatasetFormat, root: Path, pipeline: Pipeline) -> DatasetFormat:
-    """Return the format with the choices that the files of a pipeline were written with."""
-    for _, _, path in found.partitions(root, pipeline):
-        if found.read_receipt(path).written:
+def _retry_sector(
+    request: Request,
+    pipeline: Pipeline,
+    sector: int,
+    archive: str | None,
+    find: Callable[[str], AbstractContextManager[ArchiveAddress]],
+) -> Report:
+    found, root = request.dataset_format, request.root
+    status = sector_status(found, root, pipeline, sector)
+    if all(failure.reason == NotListedError.reason for failure in status.failures):
+        return Report(out=root, sectors=[status], built=0)
+    listing = read_listing_file(found.listing_path(root, pipeline, sector))
+    request = replace(
+        request,
+        dataset_format=_as_written(found, root, pipeline, sector),
+        pipelines=[pipeline],
+        sectors=[sector],
+        same_archive=archive in (None, listing.archive),
+    )
+    with find(archive or listing.archive) as address:
+        again = _place_again(request, address, pipeline, sector, listing.targets)
+        return build_targets(request, address, again)
+
+
+def _as_written(found: DatasetFormat, root: Path, pipeline: Pipeline, sector: int) -> DatasetFormat:
+    """Return the format with the choices that the files of a sector were written with."""
+    for _, of_sector, path in found.partitions(root, pipeline):
+        if of_sector == sector:
             return found.written_with(path, pipeline)
     return found
 

@@ -61,6 +61,9 @@ def plan_sector(
     key = request.selection.key()
     if old is not None and _answers(old, request, address):
         listing = old
+    elif old is not None and request.only_failed:
+        # Nothing new was asked for: what it answers, and from where, stays.
+        listing = replace(old, targets=merge_listings(old.targets, read(pipeline, sector).targets))
     else:
         listing = _merged(old, read(pipeline, sector), address, key)
     contents = request.dataset_format.request_key(pipeline)

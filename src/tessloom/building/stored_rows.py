@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessloom.dataset.identity import file_identifiers
 from tessloom.dataset.schema import LIGHT_CURVE
 
 if TYPE_CHECKING:
@@ -110,11 +111,10 @@ class StoredRows:
 
     def _keys(self) -> Iterator[tuple[tuple[int | None, int, int], tuple[int, int]]]:
         """Yield id, camera and CCD of each light curve, and its place."""
-        names = [self._pipeline.id_name]
-        if self._pipeline.names_ccd:
-            names += ["camera", "ccd"]
+        names = ("camera", "ccd") if self._pipeline.names_ccd else ()
         for number, batch in enumerate(self._read(self._path, self._pipeline)):
-            columns = [batch.column(name).to_pylist() for name in names]
+            identifiers = file_identifiers(self._pipeline, batch).to_pylist()
+            columns = [identifiers, *(batch.column(name).to_pylist() for name in names)]
             for index, values in enumerate(zip(*columns, strict=True)):
                 identifier, camera, ccd = (*values, 0, 0)[:3]
                 yield (identifier, camera or 0, ccd or 0), (number, index)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessloom.dataset.checksum import is_intact
+from tessloom.dataset.identity import file_identifiers
 from tessloom.dataset.receipt import damaged
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 from tessloom.dataset.verification import Problem
@@ -96,13 +97,7 @@ def row_keys(pipeline: Pipeline, batch: pa.RecordBatch) -> tuple[list[Key], bool
 
     The id is the one that the file's name carries, where the batch has it for every row.
     """
-    columns = [
-        batch.column(keyword.name)
-        for card in pipeline.identity
-        for keyword in pipeline.keywords
-        if card in keyword.fits
-    ]
-    identifiers = pc.coalesce(*columns) if columns else pa.nulls(len(batch), pa.int64())
+    identifiers = file_identifiers(pipeline, batch)
     by_object_id = identifiers.null_count > 0
     names = batch.column("object_id") if by_object_id else identifiers.cast(pa.string())
     camera, ccd = (pc.fill_null(batch.column(n), 0).to_pylist() for n in ("camera", "ccd"))
