@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second environment, with the last Hugging Face datasets that runs loading scripts.
 DATASETS3 := $(VENV)/datasets3
 
-.PHONY: demo test lint bench fuzz lock clean
+.PHONY: demo test lint bench load fuzz lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/tessloom build qlp tglc spoc --sector 23 --tiny --archive demo --out demo-data
@@ -21,6 +21,9 @@ lint: $(VENV)/installed-for-development
 
 bench: $(VENV)/installed-for-development
 	$(BIN)/python benchmarks/run.py
+
+load: $(VENV)/installed-for-development
+	$(BIN)/python benchmarks/load.py
 
 # Looks for inputs that nobody thought of, so long for each harness; what it finds stays in $(FUZZ).
 FUZZ_SECONDS ?= 60
