@@ -48,7 +48,7 @@ def main() -> None:
     for name, sector in CASES:
         with tempfile.TemporaryDirectory() as directory:
             root = Path(directory)
-            _write_archive(PRODUCTS[name], sector, arguments.files, root / "archive")
+            write_archive(PRODUCTS[name], sector, arguments.files, root / "archive")
             line = _measure(PRODUCTS[name], sector, root, arguments.rounds)
         print(f"{name:5} {sector:4} {line}", flush=True)
 
@@ -98,7 +98,7 @@ def _fastest(work: Callable[[], None], rounds: int) -> float:
     return min(durations)
 
 
-def _write_archive(product: Product, sector: int, files: int, root: Path) -> None:
+def write_archive(product: Product, sector: int, files: int, root: Path) -> None:
     """Write a field of stars as dense as a real sector's, with script and list."""
     positions = np.random.default_rng(1).uniform(-0.6, 0.6, (files, 2))
     observed = SECTORS[sector]

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.rows import RowFormat
 
-# Light curves that wait for their row group to fill or to be written. One row group has 128 MB at
-# most, and a window of 64 requests brings at most as much out of order.
-MEMORY = 160 * 2**20
+# Light curves that are on their way, wait for their row group to fill, or to be written. One row
+# group has 128 MB at most; 256 requests for the largest files have 300 MB.
+MEMORY = 320 * 2**20
 _REPORT_EVERY = 0.2
 
 
@@ -155,7 +155,7 @@ class _Worker:
                 outcome = builder.stored.row(slot)
             else:
                 outcome = await self._fetch(builder.partition, target)
-            self._memory.change(_size(outcome))
+            self._memory.take(_size(outcome))
             # Up to the first await nothing else runs: row groups are handed on in their order.
             groups = builder.put(slot, outcome)
             writes = [self._in_thread(builder.write, group) for group in groups]
@@ -164,7 +164,7 @@ class _Worker:
                 writes.append(self._in_thread(builder.finish))
             self._count(failed=isinstance(outcome, Failure))
             results = await asyncio.gather(*writes)
-            self._memory.change(-sum(_size(row) for group in groups for row in group.rows))
+            self._memory.give_back(sum(_size(row) for group in groups for row in group.rows))
             if complete:
                 self._results.append(results[-1])
                 self._open.remove(builder)
@@ -209,7 +209,7 @@ def _size(outcome: Row | StoredRow | Failure) -> int:
 
 
 class _Memory:
-    """Pauses requests while too much waits to be written.
+    """Pauses requests while too much is on its way or waits to be written.
 
     Requests are paused in their order, and one goes ahead when nothing else is under way: the
     row group that is to be written first waits for that one, so memory always comes back.
@@ -218,23 +218,33 @@ class _Memory:
     def __init__(self, size: int) -> None:
         self._size = size
         self._taken = 0
-        self._busy = 0
+        self._under_way = 0
+        self._typical = 0.0  # bytes of a light curve, as they come in
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
 
     @contextlib.asynccontextmanager
     async def room(self) -> AsyncIterator[None]:
         async with self._turn:
-            while self._taken > self._size and self._busy:
+            while self._under_way and self._expected() > self._size:
                 self._changed.clear()
                 await self._changed.wait()
-            self._busy += 1
+            self._under_way += 1
         try:
             yield
         finally:
-            self._busy -= 1
+            self._under_way -= 1
             self._changed.set()
 
-    def change(self, size: int) -> None:
+    def take(self, size: int) -> None:
+        """Count a light curve that has come in."""
         self._taken += size
+        self._typical += (size - self._typical) / 16
+
+    def give_back(self, size: int) -> None:
+        """Count what has been written."""
+        self._taken -= size
         self._changed.set()
+
+    def _expected(self) -> float:
+        return self._taken + self._under_way * self._typical

@@ -1,0 +1,84 @@
+"""The peak memory of a worker that fetches over a slow line with many requests at a time.
+
+A dense field of synthetic stars is served with the latency of ``load.py``'s lognormal model. Light
+curves of 200 s (``spoc 56``) are the largest; how many targets there are must not matter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import resource
+import socket
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from load import MODELS
+from run import write_archive
+
+import tessloom
+from tessloom.demo.products import PRODUCTS
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+
+def main() -> None:
+    """Build one sector and print the rate and the peak."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pipeline", nargs="?", default="spoc")
+    parser.add_argument("sector", nargs="?", type=int, default=56)
+    parser.add_argument("--files", type=int, default=1500)
+    parser.add_argument("--connections", type=int, default=256)
+    arguments = parser.parse_args()
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory) / "archive"
+        write_archive(PRODUCTS[arguments.pipeline], arguments.sector, arguments.files, root)
+        before = _peak()
+        server = context.Process(target=_serve, args=(root, theirs), daemon=True)
+        server.start()
+        try:
+            start = time.perf_counter()
+            report = tessloom.build(
+                arguments.pipeline,
+                sector=arguments.sector,
+                out=Path(directory) / "data",
+                archive=ours.recv(),
+                connections=arguments.connections,
+            )
+            seconds = time.perf_counter() - start
+        finally:
+            server.terminate()
+            server.join()
+    print(report)
+    rate = arguments.files / seconds
+    print(f"{rate:.0f} files/s, peak memory {_peak():.0f} MB ({before:.0f} MB before the build)")
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
+
+
+def _serve(root: Path, connection: Connection) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        await asyncio.sleep(MODELS["lognormal"]())
+        return web.Response(body=(root / request.match_info["path"]).read_bytes())
+
+    async def announce(_: web.Application) -> None:
+        connection.send(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+
+    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+    application = web.Application()
+    application.router.add_get("/{path:.+}", answer)
+    application.on_startup.append(announce)
+    web.run_app(application, sock=listener, print=None, access_log=None)
+
+
+if __name__ == "__main__":
+    main()
