@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from astropy.table import Table, vstack
 
 import tessloom
 from support import contents, demo_paths, partial_files, partition_files
-from tessloom.archive import Retry
+from tessloom.archive import RetryPolicy
 from tessloom.demo import DemoServer, Faults
 from tessloom.errors import (
+    ArchiveError,
     DatasetError,
     FileMissingError,
-    FileUnavailableError,
     NotFitsError,
     RequestError,
     UnknownSectorError,
@@ -334,11 +335,8 @@ def test_light_curves_that_were_written_are_not_lost_with_their_files(
     written = object_ids(tmp_path)
     downloader.clean_up(fits_dir=tmp_path / "fits")
     downloader.batched_download(second)
-    with pytest.warns(UserWarning, match=r"\d files .* were left .*: .* FITS files are gone"):
-        assert not all(downloader.convert_fits_to_standard_format(second))
-    assert set(written) < set(object_ids(tmp_path))
-    downloader.batched_download(first)
     assert all(downloader.convert_fits_to_standard_format(second))
+    assert set(written) < set(object_ids(tmp_path))
     assert len(object_ids(tmp_path)) == TINY
 
 
@@ -824,14 +822,17 @@ def test_a_wrong_command_ends_with_a_line_and_a_status(
 
 
 def test_an_archive_that_fails_is_an_error_that_keeps_what_was_had(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Retry, "seconds", lambda _retry, _attempt: 0.001)
     with DemoServer() as doomed:
         downloader = make(doomed, tmp_path)
         catalog = downloader.create_sector_catalog(tiny=True)
         downloader.batched_download(catalog[:5])
-    with pytest.warns(UserWarning, match="could not be had"):
-        (results,) = downloader.batched_download(catalog)
-    assert results == [True] * 5 + [False] * 15
-    assert {type(error) for error in downloader.failures.values()} == {FileUnavailableError}
+        paths = [downloader.fits_url(row)[1] for row in catalog]
+    impatient = RetryPolicy(wait=0.001, attempts=2, down_after=10, ask_again=0.01, give_up_after=0)
+    archive = replace(downloader._address, policy=impatient)  # type: ignore[type-var]
+    monkeypatch.setattr(downloader, "_address", archive)
+    with pytest.raises(ArchiveError, match="run the same command again later"):
+        downloader.batched_download(catalog)
+    assert [(tmp_path / "fits" / path).exists() for path in paths] == [True] * 5 + [False] * 15
+    assert f"{doomed.address} is down" in capsys.readouterr().err

@@ -83,11 +83,8 @@ def test_without_a_place_for_a_cache_all_goes_on(
     assert tessloom.find_sectors("spoc", archive=server.address) == {"spoc": SECTORS["spoc"]}
 
 
-@pytest.mark.usefixtures("cache")
-def test_an_archive_that_is_away_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tessloom.archive import Retry
-
-    monkeypatch.setattr(Retry, "seconds", lambda _retry, _attempt: 0.001)
+@pytest.mark.usefixtures("cache", "impatient")
+def test_an_archive_that_is_away_is_a_clear_error() -> None:
     with DemoServer() as gone:
         address = gone.address
     with pytest.raises(ArchiveError, match="Check the address and the connection"):

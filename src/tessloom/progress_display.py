@@ -61,7 +61,7 @@ class _Display(Progress):
 
     def say(self, text: str) -> None:
         """Show a message."""
-        _say(f"tessloom: {text}")
+        tell(text)
 
 
 class TerminalProgress(_Display):
@@ -130,6 +130,11 @@ class PlainProgress(_Display):
     def _say(self, text: str) -> None:
         self._said_at = time.monotonic()
         _say(f"{self._name}: {text}")
+
+
+def tell(text: str) -> None:
+    """Show a message to whoever waits: that the archive is down, and that it is up again."""
+    _say(f"tessloom: {text}")
 
 
 def _say(text: str) -> None:

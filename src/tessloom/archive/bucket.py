@@ -66,8 +66,8 @@ class Bucket:
         body = await get(address)
         try:
             page = ET.fromstring(body)  # noqa: S314 - pages are small, and expat bounds entities since 2.4.1
-        except ET.ParseError as error:
+        except (ET.ParseError, LookupError, ValueError) as error:  # the others: its encoding
             raise ArchiveError(f"{address} is no listing of a bucket: {error}") from error
         if page.tag != f"{_NAMESPACE}ListBucketResult":
-            raise ArchiveError(f"{address} is no listing of a bucket: it is a {page.tag}")
+            raise ArchiveError(f"{address} is no listing of a bucket: it is a {page.tag[:80]}")
         return page

@@ -186,11 +186,11 @@ class Client:
             further = url.join(URL(target, encoded=True))
             same = further.host == url.host and further.port == url.port
         except ValueError as error:
-            raise Fault(f"redirected to {target!r}: {error}", final=True) from error
+            raise Fault(f"redirected to {target[:200]!r}: {error}", final=True) from error
         safe = further.scheme == "https" or (further.scheme, url.scheme) == ("http", "http")
         if not safe or not (same or further.host in self._hosts):
             raise Fault(
-                f"redirected to {target!r}, where tessloom does not follow: only on https, "
+                f"redirected to {target[:200]!r}, where tessloom does not follow: only on https, "
                 "to the archive's own hosts and those that --redirect-host names",
                 final=True,
             )
@@ -214,7 +214,7 @@ def check_status(response: aiohttp.ClientResponse) -> None:
         return
     if response.status in _MISSING:
         raise FileMissingError(f"the archive has no such file (HTTP {response.status})")
-    message = f"HTTP {response.status} {response.reason}"
+    message = f"HTTP {response.status} {(response.reason or '')[:80]}".rstrip()
     if response.status not in _TRANSIENT:
         raise Fault(message, final=True)
     wait = retry_after(response.headers.get("Retry-After"))

@@ -50,7 +50,8 @@ class Holdings:
             # Without a listing there is nothing to ask.
             asked = self._mirror.mirror.bucket is None
             sector = self._sectors[directory] = _Sector(asked=asked)
-        if not sector.asked:
+        # While the mirror rests, others are asked first: they need not wait for this.
+        if not sector.asked and self._mirror.available:
             # Requests that start together share one question.
             async with sector.asking:
                 if not sector.asked:

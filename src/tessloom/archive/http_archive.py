@@ -44,6 +44,7 @@ class HttpArchive:
         self._name = name
         self._files = files
         self._lists = HttpLists(name, lists, policy)
+        self._addresses = [mirror.mirror.address for mirror in (*files, *lists)]
         self._policy = policy
         # The last mirror has the last word on each file.
         self._holdings = {mirror: Holdings(mirror, last=mirror is files[-1]) for mirror in files}
@@ -59,12 +60,16 @@ class HttpArchive:
 
     async def fetch(self, path: str, accept: Callable[[bytes], T]) -> T:
         """Return what `accept` makes of the light curve at `path`."""
+        path = self._relative(path)
         mirrors = await self._holding(path)
         while True:
             failures: dict[OpenMirror, TargetError] = {}
             for mirror in _in_turn(mirrors):
                 try:
-                    result = await mirror.fetch(mirror.address_of(path), accept)
+                    # One that rests already has none before it that might do.
+                    result = await mirror.fetch(
+                        mirror.address_of(path), accept, patient=not mirror.available
+                    )
                 except TargetError as error:
                     failures[mirror] = error
                     self._holdings[mirror].count(path, error)
@@ -92,8 +97,16 @@ class HttpArchive:
     # A light curve is small, and whether a mirror serves parts of one is not known.
     fetch_header = fetch
 
+    def _relative(self, path: str) -> str:
+        """Return the path below a mirror's address, where it is a whole address of one."""
+        for address in self._addresses:
+            path = path.removeprefix(address)
+        return path
+
     async def _holding(self, path: str) -> Sequence[OpenMirror]:
         """Return the mirrors that may hold the light curve at `path`."""
+        if "://" in path:  # it is elsewhere altogether
+            return self._files[-1:]
         holding = [mirror for mirror in self._files if await self._holdings[mirror].may_hold(path)]
         return holding or self._files
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 # Numbers above are scripts over several sectors, not sectors.
 LAST_PLAUSIBLE_SECTOR = 200
 _SCRIPT_LINK = re.compile(r"""href=["']?(?:[^"'>]*/)?([^"'>/]*_s(\d{4})_[^"'>/]*\.sh)["'>]""")
+
+
+class _WebPageError(FileMissingError):
+    """A web page was sent in place of a list, which may pass."""
 
 
 class HttpLists:
@@ -64,13 +69,7 @@ class HttpLists:
 
     async def scripts(self, pipeline: Pipeline) -> dict[int, str]:
         """Return the names of the scripts by sector, as the index page has them."""
-        page = await self._index(pipeline.script_directory)
-        links = _SCRIPT_LINK.findall(page.decode("utf-8", "replace"))
-        if not links:
-            raise ArchiveError(
-                f"the index {pipeline.script_directory} of the archive {self._name} names no "
-                "script: is it down for maintenance, or is its address another one?"
-            )
+        links = await self._links(pipeline.script_directory)
         # Sorted, so that of several versions of a script the newest is taken.
         return {
             int(sector): name
@@ -83,6 +82,17 @@ class HttpLists:
         if sector not in scripts:
             raise unknown_sector(f"the archive {self._name}", pipeline, sector, sorted(scripts))
         return pipeline.script_directory + scripts[sector]
+
+    async def _links(self, path: str) -> list[tuple[str, str]]:
+        for attempt in range(1, self._policy.bad_bodies + 1):
+            page = await self._index(path)
+            if links := _SCRIPT_LINK.findall(page.decode("utf-8", "replace")):
+                return links
+            await asyncio.sleep(self._policy.seconds(attempt))
+        raise ArchiveError(
+            f"the index {path} of the archive {self._name} names no script: is it down for "
+            "maintenance, or is its address another one?"
+        )
 
     async def _index(self, path: str) -> bytes:
         page = b""
@@ -116,6 +126,7 @@ class HttpLists:
         ArchiveError
             None can be read, or all have been down for too long.
         """
+        rounds = 1
         while True:
             failures: list[FileMissingError | ArchiveError] = []
             down: list[Outage] = []
@@ -135,11 +146,15 @@ class HttpLists:
                     async for piece in pieces:
                         yield piece
                     return
-            if not down:
+            if down:
+                await wait_for_one_of(down, self._policy.give_up_after)
+            elif rounds < self._policy.bad_bodies and _WebPageError in map(type, failures):
+                await asyncio.sleep(self._policy.seconds(rounds))
+                rounds += 1
+            else:
                 raise next((e for e in failures if isinstance(e, ArchiveError)), failures[-1])
-            await wait_for_one_of(down, self._policy.give_up_after)
 
 
 def _check_no_page(path: str, beginning: bytes) -> None:
     if beginning.lstrip()[:1] == b"<":
-        raise FileMissingError(f"a web page was sent in place of {path}")
+        raise _WebPageError(f"a web page was sent in place of {path}")

@@ -45,8 +45,10 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", re.ASCII)
 # Which bad bodies another download may mend.
 _MENDABLE = (NotFitsError, TruncatedFitsError, CorruptFitsError, WrongTargetError)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-# A mirror that wants so long a rest is passed over where there is another one.
+# Seconds: a mirror that wants so long a rest is passed over where there is another one, and so
+# long a rest is told to whoever watches.
 _LONG_REST = 5.0
+_VERY_LONG_REST = 30.0
 
 
 class MirrorDownError(FileUnavailableError):
@@ -85,6 +87,7 @@ class OpenMirror:
         self.window = Window(connections, policy)
         self.outage = Outage(mirror.name, policy, self._answers, say)
         self._policy = policy
+        self._say = say
         # A proxy can't reach this machine's loopback, where tessloom's own server is.
         proxies = URL(mirror.address).host not in LOOPBACK
         self._client = Client(policy, proxies=proxies, hosts=hosts)
@@ -122,14 +125,19 @@ class OpenMirror:
         }
 
     def address_of(self, path: str) -> str:
-        """Return where the mirror has a path."""
-        return self.mirror.address + path
+        """Return where the mirror has a path; a whole address is returned as it is."""
+        return path if "://" in path else self.mirror.address + path
 
-    async def fetch(self, address: str, accept: Callable[[bytes], T]) -> T:
+    async def fetch(self, address: str, accept: Callable[[bytes], T], *, patient: bool = True) -> T:
         """Return what `accept` makes of the body at `address`.
 
         `accept` raises `FitsError` for a body that is no whole light curve. If it was cut off,
         garbled, or is something else altogether, the file is asked for again.
+
+        Parameters
+        ----------
+        patient
+            Whether a long rest is waited for, rather than taken for an outage.
 
         Raises
         ------
@@ -141,7 +149,7 @@ class OpenMirror:
         faults = bad_bodies = 0
         while True:
             try:
-                body = await self._get(address)
+                body = await self._get(address, patient=patient)
             except Fault as fault:
                 faults += 1
                 if fault.final or faults >= self._policy.attempts:
@@ -272,9 +280,9 @@ class OpenMirror:
         finally:
             self.window.leave()
 
-    async def _get(self, address: str) -> bytes:
+    async def _get(self, address: str, *, patient: bool) -> bytes:
         """Send one request, when the window and the archive's wishes allow it."""
-        await self._enter()
+        await self._enter(patient=patient)
         started = time.monotonic()
         try:
             body = await self._client.get(address)
@@ -291,11 +299,12 @@ class OpenMirror:
         self._counts["bytes"] += len(body)
         return body
 
-    async def _enter(self) -> None:
+    async def _enter(self, *, patient: bool = True) -> None:
         await self.window.enter()
         try:
-            await self._rest()
-            self._check_not_down()
+            if patient or self.available:
+                await self._rest()
+            self._check_available(patient=patient)
         except BaseException:
             self.window.leave()
             raise
@@ -305,9 +314,11 @@ class OpenMirror:
         while (seconds := self._resume_at - time.monotonic()) > 0:  # noqa: ASYNC110
             await asyncio.sleep(seconds)
 
-    def _check_not_down(self) -> None:
+    def _check_available(self, *, patient: bool) -> None:
         if self.outage.down:
             raise MirrorDownError(f"{self.mirror.name} is down ({self.outage.why})")
+        if not patient and not self.available:
+            raise MirrorDownError(f"{self.mirror.name} asked for a rest")
 
     def _have_answer(self, started: float) -> None:
         self._counts["answers"] += 1
@@ -320,9 +331,14 @@ class OpenMirror:
             self.window.refused(started)
         if fault.wait is not None:
             # The server speaks for itself, not for one file: every request waits.
-            seconds = min(fault.wait, self._policy.longest_retry_after)
-            self._resume_at = max(self._resume_at, time.monotonic() + seconds)
+            self._rest_for(min(fault.wait, self._policy.longest_retry_after), str(fault))
         self.outage.failed(str(fault))
+
+    def _rest_for(self, seconds: float, why: str) -> None:
+        now = time.monotonic()
+        if seconds > _VERY_LONG_REST and self._resume_at <= now:
+            self._say(f"{self.mirror.name} wants a rest of {seconds / 60:.1f} minutes ({why})")
+        self._resume_at = max(self._resume_at, now + seconds)
 
     async def _check_up(self, failure: Exception) -> None:
         """Check that it is one file that fails, rather than the mirror."""

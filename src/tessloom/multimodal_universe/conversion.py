@@ -18,7 +18,7 @@ from tessloom.archive import (
     is_synthetic,
     light_curve_path,
 )
-from tessloom.building.plan import make_partitions
+from tessloom.building.plan import in_partition_order, make_partitions
 from tessloom.building.request import Request
 from tessloom.building.run import build_targets, check_directory
 from tessloom.dataset.listing_file import read_listing_file
@@ -122,7 +122,7 @@ class Conversion:
         return place_targets(self.source, self.pipeline, self.sector, targets)
 
     async def _is_synthetic(self, targets: pa.Table) -> bool | None:
-        async with self.source.open() as archive:
+        async with self.source.open(say=self.progress.say) as archive:
             return await is_synthetic(archive, self.pipeline, self.sector, targets)
 
     def _build(
@@ -163,7 +163,7 @@ class Conversion:
         """
         asked = _listing(self.standard, self.pipeline, self.sector, self.root)
         key = dataset_format.request_key(self.pipeline)
-        partitions = make_partitions(self.pipeline, self.sector, asked, key)
+        partitions = make_partitions(self.pipeline, self.sector, in_partition_order(asked), key)
         # A target that was placed once stays where it was.
         wanted = asked.filter(pc.is_in(asked["id"], targets["id"].combine_chunks()))
         placed = wanted["healpix_29"].drop_null().to_numpy()

@@ -21,6 +21,7 @@ from tessloom.dataset.layout import (
     write_text,
 )
 from tessloom.errors import DatasetError, FitsError, RequestError, TargetError, TessloomError
+from tessloom.progress_display import tell
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -66,7 +67,7 @@ def download_text(
     partial = partial_path(path)
 
     async def read() -> None:
-        async with address.open() as archive, aclosing(pieces(archive)) as body:
+        async with address.open(say=tell) as archive, aclosing(pieces(archive)) as body:
             with partial.open("wb") as file:
                 async for piece in body:
                     file.write(piece)
@@ -164,7 +165,7 @@ def download_files(
     outcomes: list[TargetError | None] = [None] * len(files)
 
     async def download() -> None:
-        async with address.open() as archive:
+        async with address.open(say=tell) as archive:
 
             async def get(index: int) -> None:
                 file = files[index]

@@ -15,6 +15,7 @@ from tessloom.archive import (
     place,
 )
 from tessloom.errors import RequestError
+from tessloom.progress_display import tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -126,7 +127,7 @@ def place_targets(
     """Place targets on the sky, asking the headers of files where a target has no position."""
 
     async def ask() -> pa.Table:
-        async with address.open() as archive:
+        async with address.open(say=tell) as archive:
             return await place(archive, pipeline, sector, targets)
 
     return event_loop.run(ask())
