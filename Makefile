@@ -11,7 +11,7 @@ demo: $(VENV)/installed
 	$(BIN)/tessloom build qlp tglc spoc --sector 23 --tiny --archive demo --out demo-data
 
 test: $(VENV)/installed-for-development $(DATASETS3)/installed
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: $(VENV)/installed-for-development
 	$(BIN)/ruff check

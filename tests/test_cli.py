@@ -61,7 +61,7 @@ def test_a_build_with_failures_ends_with_1(tmp_path: Path) -> None:
         )
     assert done.returncode == 1
     assert "3 failed (3 missing)" in done.stdout
-    assert "--retry-failed" in done.stdout
+    assert "To ask for them again: tessloom retry" in done.stdout
 
 
 @pytest.mark.parametrize(

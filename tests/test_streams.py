@@ -321,3 +321,76 @@ def test_a_page_is_read_whole() -> None:
 
     run(answers.answer, scenario)
     assert answers.requests["/page"] == 3
+
+
+LINES = b"a line of a script\n" * 5000
+
+
+async def lines(mirror: OpenMirror, address: str) -> bytes:
+    async with aclosing(mirror.stream(address, lines=True)) as pieces:
+        return b"".join([piece async for piece in pieces])
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_script_that_is_cut_in_a_line_and_announced_as_whole_is_asked_for_its_rest(
+    announced: bool, ranges: bool
+) -> None:
+    asked: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers.get("Range"))
+        if len(asked) > 1:
+            span = {"Content-Range": f"bytes 7777-{len(LINES) - 1}/{len(LINES)}"}
+            rest = web.Response(status=206, body=LINES[7777:], headers=span)
+            return rest if ranges else web.Response(body=LINES)
+        response = web.StreamResponse()
+        if announced:
+            response.content_length = 7777
+        else:
+            response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(LINES[:7777])
+        await response.write_eof()
+        return response
+
+    async def scenario(mirror: OpenMirror, address: str) -> None:
+        assert await lines(mirror, address) == LINES
+
+    run(handler, scenario)
+    assert asked == [None, "bytes=7777-"]
+
+
+@pytest.mark.parametrize("beyond", [416, 200])
+def test_a_script_that_ends_without_a_line_feed_is_asked_once_for_a_rest_that_is_not_there(
+    beyond: int,
+) -> None:
+    content = LINES.rstrip()
+    requests = 0
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        nonlocal requests
+        requests += 1
+        refused = "Range" in request.headers and beyond == 416
+        return web.Response(status=416) if refused else web.Response(body=content)
+
+    async def scenario(mirror: OpenMirror, address: str) -> None:
+        assert await lines(mirror, address) == content
+
+    run(handler, scenario)
+    assert requests == 2
+
+
+def test_a_script_that_ends_with_a_line_feed_and_an_empty_one_are_asked_for_once() -> None:
+    asked: list[str] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        asked.append(request.path)
+        return web.Response(body=LINES if request.path == "/lines" else b"")
+
+    async def scenario(mirror: OpenMirror, address: str) -> None:
+        assert await lines(mirror, f"{address}lines") == LINES
+        assert await lines(mirror, f"{address}empty") == b""
+
+    run(handler, scenario)
+    assert asked == ["/lines", "/empty"]

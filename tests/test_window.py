@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tessloom.archive import RetryPolicy, congestion
-from tessloom.archive.congestion import Window
+from tessloom.archive import RetryPolicy, window
+from tessloom.archive.window import Window
 
 
 class Clock:
@@ -21,7 +21,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(congestion, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(window, "time", SimpleNamespace(monotonic=clock))
     return clock
 
 

@@ -131,7 +131,8 @@ class HttpLists:
             failures: list[FileMissingError | ArchiveError] = []
             down: list[Outage] = []
             for mirror in self._mirrors:
-                async with aclosing(mirror.stream(mirror.address_of(path))) as pieces:
+                body = mirror.stream(mirror.address_of(path), lines=not page)
+                async with aclosing(body) as pieces:
                     try:
                         first = await anext(pieces, b"")
                         if not page:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections import Counter
 from contextlib import aclosing
@@ -11,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from yarl import URL
 
-from tessloom.archive.client import CONNECTION_ERRORS, PARTIAL, Client, Fault, check_status
-from tessloom.archive.congestion import Window
+from tessloom.archive.client import CONNECTION_ERRORS, Client, Fault, check_status
 from tessloom.archive.outage import Outage, wait_for_one_of
+from tessloom.archive.partial_body import PartialBody
+from tessloom.archive.window import Window
 from tessloom.errors import (
     ArchiveError,
     CorruptFitsError,
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from types import TracebackType
 
-    import aiohttp
-
     from tessloom.archive.mirrors import Mirror
     from tessloom.archive.retry_policy import RetryPolicy
 
@@ -41,7 +39,6 @@ _PIECE = 1 << 18
 # Of an index page or a page of a bucket's listing: the real ones have some 100,000 bytes.
 LARGEST_PAGE = 4 * 2**20
 _FITS = b"SIMPLE"
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d+/(\d{1,18}|\*)", re.ASCII)
 # Which bad bodies another download may mend.
 _MENDABLE = (NotFitsError, TruncatedFitsError, CorruptFitsError, WrongTargetError)
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -198,13 +195,18 @@ class OpenMirror:
             raise ArchiveError(_unreachable(address, error)) from error
         return page
 
-    async def stream(self, address: str, attempts: int | None = None) -> AsyncGenerator[bytes]:
+    async def stream(
+        self, address: str, attempts: int | None = None, *, lines: bool = False
+    ) -> AsyncGenerator[bytes]:
         """Yield the body at `address` in pieces; a broken connection is taken up where it broke.
 
         Parameters
         ----------
         attempts
             Requests in a row that bring nothing; None: as the policy says.
+        lines
+            Whether it is a text of lines. Where the last one has no end, the rest is asked for: a
+            body may be cut off and announced as whole.
 
         Raises
         ------
@@ -216,7 +218,7 @@ class OpenMirror:
             It can't be read to its end.
         """
         attempts = attempts or self._policy.attempts
-        body = _Body()
+        body = PartialBody(lines=lines)
         faults = 0
         while not body.whole:
             try:
@@ -240,7 +242,7 @@ class OpenMirror:
                 elif not fault.wait:
                     await asyncio.sleep(self._policy.seconds(faults))
 
-    async def _check_worth_waiting(self, address: str, body: _Body, fault: Fault) -> None:
+    async def _check_worth_waiting(self, address: str, body: PartialBody, fault: Fault) -> None:
         """Check that a body that has begun fails because the mirror is down."""
         # Where nobody listens from the start, the address may be wrong.
         if not fault.final and (body.done or fault.answered):
@@ -252,19 +254,22 @@ class OpenMirror:
                 return
         raise ArchiveError(_unreachable(address, fault)) from fault
 
-    async def _further_pieces(self, address: str, body: _Body) -> AsyncGenerator[bytes]:
+    async def _further_pieces(self, address: str, body: PartialBody) -> AsyncGenerator[bytes]:
         await self._enter()
         started = time.monotonic()
         try:
             async with self._client.request(address, body.headers(), endless=True) as response:
+                if body.has_no_rest(response):
+                    self._have_answer(started)
+                    return
                 check_status(response)
                 self._have_answer(started)
                 skip = body.begin(response)
                 async for piece in response.content.iter_chunked(_PIECE):
                     new = piece[skip:]
                     skip = max(0, skip - len(piece))
-                    body.done += len(new)
                     if new:
+                        body.take(new)
                         yield new
             body.end()
         except FileMissingError:
@@ -362,59 +367,6 @@ class OpenMirror:
             return False
         finally:
             self.window.leave()
-
-
-class _Body:
-    """How much of a body has come in, over several requests."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.whole = False
-        self._length: int | None = None
-        self._tag: str | None = None
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers that ask for the rest."""
-        if not self.done:
-            return {}
-        # Should the file have changed meanwhile, the whole of the new one is sent. A weak tag does
-        # not stand for the same bytes.
-        strong = self._tag is not None and not self._tag.startswith("W/")
-        tag = {"If-Range": self._tag} if strong and self._tag else {}
-        return {"Range": f"bytes={self.done}-"} | tag
-
-    def begin(self, response: aiohttp.ClientResponse) -> int:
-        """Take note of an answer; return how many of its bytes are known already."""
-        start, length = 0, response.content_length
-        if response.status == PARTIAL:
-            start, length = _part(response)
-            if start != self.done:
-                raise Fault("another part of the file was sent than was asked for")
-        tag = response.headers.get("ETag")
-        if self.done and (_differ(length, self._length) or _differ(tag, self._tag)):
-            raise Fault(
-                "the file changed while it was read: run the same command again", final=True
-            )
-        self._length, self._tag = length, tag
-        return self.done - start
-
-    def end(self) -> None:
-        """Check that nothing is lacking."""
-        if self._length is not None and self.done < self._length:
-            raise Fault(f"the body ended after {self.done} of {self._length} bytes", overload=True)
-        self.whole = True
-
-
-def _differ(one: object, other: object) -> bool:
-    return one is not None and other is not None and one != other
-
-
-def _part(response: aiohttp.ClientResponse) -> tuple[int, int | None]:
-    """Return where the part begins that was sent, and the length of the whole (RFC 9110, 14.4)."""
-    match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-    if match is None:
-        return -1, None
-    return int(match[1]), int(match[2]) if match[2] != "*" else None
 
 
 def _unavailable(fault: Fault) -> FileUnavailableError:
