@@ -12,15 +12,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
-import multiprocessing
 import random
-import socket
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
+from serving import serving
 
 from tessloom import fits
 from tessloom.archive import find_archive, slide, with_policy
@@ -28,8 +26,10 @@ from tessloom.demo.products import PRODUCTS, light_curves
 from tessloom.demo.sectors import SECTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from multiprocessing.connection import Connection
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from serving import Handler
 
 _POOL = 64
 _BATCH = 100
@@ -65,22 +65,22 @@ def main() -> None:
     print(f"{'latency':10} {'window':>6} {'files/s':>8} {'of ideal':>9} {'CPU µs':>7}")
     for latency, window in _CASES:
         count = arguments.requests
-        with _server(latency) as address:
+        with serving(_files, latency) as address:
             seconds, cpu = _timed(_windowed(address, count, window))
         ideal = f"{100 * count / seconds / (window / 0.2):8.0f}%" if latency == "fixed" else ""
         rate, each = count / seconds, 1e6 * cpu / count
         print(f"{latency:10} {window:6} {rate:8.0f} {ideal:>9} {each:7.0f}", flush=True)
     for latency in ("fixed", "lognormal"):
-        with _server(latency) as address:
+        with serving(_files, latency) as address:
             seconds, cpu = _timed(_batched(address, arguments.batched))
         rate, each = arguments.batched / seconds, 1e6 * cpu / arguments.batched
         print(f"{latency:10} {'batches':>6} {rate:7.0f} {'':>9} {each:7.0f}", flush=True)
 
 
-def _timed(work: asyncio.Future[None] | object) -> tuple[float, float]:
+def _timed(work: Coroutine[Any, Any, None]) -> tuple[float, float]:
     """Return wall and CPU seconds of a coroutine."""
     wall, cpu = time.perf_counter(), time.process_time()
-    asyncio.run(work)  # type: ignore[arg-type]
+    asyncio.run(work)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -109,24 +109,11 @@ def _path(number: int) -> str:
     return f"tglc/s0023/{number}.fits"
 
 
-@contextmanager
-def _server(latency: str) -> Iterator[str]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(latency, theirs), daemon=True)
-    process.start()
-    try:
-        yield ours.recv()
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(latency: str, connection: Connection) -> None:
+def _files(latency: str) -> Handler:
+    """Return what answers every request with some light curve, as late as the model says."""
     product, wait = PRODUCTS["tglc"], MODELS[latency]
     targets = itertools.islice(light_curves("tglc", 23).values(), _POOL)
-    bodies = [product.file(SECTORS[23], target) for target in targets]
-    turn = itertools.cycle(bodies)
+    turn = itertools.cycle([product.file(SECTORS[23], target) for target in targets])
 
     async def answer(_request: web.Request) -> web.Response:
         seconds = wait()
@@ -134,14 +121,7 @@ def _serve(latency: str, connection: Connection) -> None:
             await asyncio.sleep(seconds)
         return web.Response(body=next(turn), content_type="application/fits")
 
-    async def announce(_: web.Application) -> None:
-        connection.send(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    application = web.Application()
-    application.router.add_get("/{path:.+}", answer)
-    application.on_startup.append(announce)
-    web.run_app(application, sock=listener, print=None, access_log=None)
+    return answer
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import multiprocessing
 import resource
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -19,12 +17,13 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from load import MODELS
 from run import write_archive
+from serving import serving
 
 import tessloom
 from tessloom.demo.products import PRODUCTS
 
 if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+    from serving import Handler
 
 
 def main() -> None:
@@ -35,27 +34,20 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=1500)
     parser.add_argument("--connections", type=int, default=256)
     arguments = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory) / "archive"
         write_archive(PRODUCTS[arguments.pipeline], arguments.sector, arguments.files, root)
         before = _peak()
-        server = context.Process(target=_serve, args=(root, theirs), daemon=True)
-        server.start()
-        try:
+        with serving(_files, root) as address:
             start = time.perf_counter()
             report = tessloom.build(
                 arguments.pipeline,
                 sector=arguments.sector,
                 out=Path(directory) / "data",
-                archive=ours.recv(),
+                archive=address,
                 connections=arguments.connections,
             )
             seconds = time.perf_counter() - start
-        finally:
-            server.terminate()
-            server.join()
     print(report)
     rate = arguments.files / seconds
     print(f"{rate:.0f} files/s, peak memory {_peak():.0f} MB ({before:.0f} MB before the build)")
@@ -65,19 +57,12 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kB on Linux
 
 
-def _serve(root: Path, connection: Connection) -> None:
+def _files(root: Path) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         await asyncio.sleep(MODELS["lognormal"]())
         return web.Response(body=(root / request.match_info["path"]).read_bytes())
 
-    async def announce(_: web.Application) -> None:
-        connection.send(f"http://127.0.0.1:{listener.getsockname()[1]}/")
-
-    listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-    application = web.Application()
-    application.router.add_get("/{path:.+}", answer)
-    application.on_startup.append(announce)
-    web.run_app(application, sock=listener, print=None, access_log=None)
+    return answer
 
 
 if __name__ == "__main__":

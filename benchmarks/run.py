@@ -8,9 +8,6 @@ compare the columns of one run, not runs. The page cache is warm.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import multiprocessing
-import socket
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from aiohttp import web
 from astropy.io import fits as astropy_fits
+from serving import serving
 
 import tessloom
 from tessloom.dataset.rows import RowFormat
@@ -28,8 +26,9 @@ from tessloom.demo.sky import Target, stars
 from tessloom.fits import Decoder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from multiprocessing.connection import Connection
+    from collections.abc import Callable
+
+    from serving import Handler
 
     from tessloom.demo.products import Product
 
@@ -82,7 +81,7 @@ def _measure(product: Product, sector: int, root: Path, rounds: int) -> str:
     reading = _fastest(read_with_astropy, rounds) / min(ASTROPY_FILES, len(paths))
     decoding = _fastest(decode, rounds) / len(paths)
     from_folder = _fastest(build(str(root / "archive")), rounds) / len(paths)
-    with _server(root / "archive") as address:
+    with serving(_files, root / "archive") as address:
         over_http = _fastest(build(address), rounds) / len(paths)
     microseconds = [1e6 * value for value in (reading, decoding, from_folder, over_http)]
     columns = " ".join(f"{value:8.0f}" for value in microseconds)
@@ -125,21 +124,8 @@ def write_archive(product: Product, sector: int, files: int, root: Path) -> None
         listing.write_text("\n".join(lines) + "\n")
 
 
-@contextlib.contextmanager
-def _server(root: Path) -> Iterator[str]:
-    """Serve a folder from a process of its own, bodies in memory."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(root, theirs), daemon=True)
-    process.start()
-    try:
-        yield ours.recv()
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _serve(root: Path, connection: Connection) -> None:
+def _files(root: Path) -> Handler:
+    """Return what answers with the files below a folder, from memory."""
     bodies = {
         path.relative_to(root).as_posix(): path.read_bytes()
         for path in root.rglob("*")
@@ -149,15 +135,7 @@ def _serve(root: Path, connection: Connection) -> None:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=bodies[request.match_info["path"]])
 
-    async def announce(_: web.Application) -> None:
-        connection.send(f"http://127.0.0.1:{port}/")
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    application = web.Application()
-    application.router.add_get("/{path:.+}", answer)
-    application.on_startup.append(announce)
-    web.run_app(application, sock=listener, print=None, access_log=None)
+    return answer
 
 
 if __name__ == "__main__":
