@@ -122,11 +122,13 @@ def test_a_row_that_gives_another_tic_id_is_counted_and_the_first_is_taken() -> 
     assert listing.findings.counts == {"repeated-row": 2, "other-tic-id": 1}
 
 
-def test_without_a_target_list_nothing_is_said_about_it(tmp_path: Path) -> None:
+def test_that_there_is_no_target_list_is_said_and_not_kept(tmp_path: Path) -> None:
     for _ in range(2):
-        listing = read(Lists(line(7), None), cache_in(tmp_path))
+        lists = Lists(line(7), None)
+        listing = read(lists, cache_in(tmp_path))
+        assert lists.asked == 2
         assert listing.targets["reason"].to_pylist() == ["missing"]
-        assert not listing.findings.counts
+        assert listing.findings.counts == {"no-list": 1}
 
 
 def test_with_a_limit_only_the_beginning_is_read_and_nothing_is_kept(tmp_path: Path) -> None:
@@ -146,8 +148,8 @@ def test_another_archive_or_pipeline_has_another_listing(tmp_path: Path) -> None
 
 def test_a_refresh_replaces_what_was_kept(tmp_path: Path) -> None:
     read(Lists(), cache_in(tmp_path))
-    read(Lists(line(3), None), cache_in(tmp_path, refresh=True))
-    assert read(Lists(), cache_in(tmp_path)).targets["id"].to_pylist() == [3]
+    read(Lists(line(3)), cache_in(tmp_path, refresh=True))
+    assert read(Lists(), cache_in(tmp_path)).targets["id"].to_pylist()[0] == 3
 
 
 def test_what_is_older_than_a_day_is_read_again(

@@ -55,7 +55,7 @@ def test_what_one_mirror_lacks_comes_from_the_next() -> None:
     assert sorted(three.asked["gateway"]) == [three_, four]
 
 
-def test_the_last_mirror_has_the_last_word() -> None:
+def test_a_web_page_may_mean_missing_and_all_mirrors_have_a_word() -> None:
     three = ThreeMirrors()
     (path,) = paths(1)
     three.held = {"s3": {path}, "static": set(), "gateway": set()}
@@ -73,9 +73,19 @@ def test_the_last_mirror_has_the_last_word() -> None:
 
     async def other(archive: HttpArchive) -> None:
         (error,) = await outcomes(archive, [path])
-        assert isinstance(error, NotFitsError)
+        assert isinstance(error, FileMissingError)
 
     three.run(other, "static,gateway")
+
+    three = ThreeMirrors()
+    for name in ("static", "gateway"):
+        three.trouble[name] = lambda p: web.Response(body=HTML) if p else None
+
+    async def pages(archive: HttpArchive) -> None:
+        (error,) = await outcomes(archive, [path])
+        assert isinstance(error, NotFitsError)
+
+    three.run(pages, "static,gateway")
 
 
 @pytest.mark.parametrize(
@@ -144,10 +154,9 @@ def test_where_the_listing_tells_nothing_the_files_do(listing: int | str) -> Non
     assert len([path for path in three.asked["s3"] if path]) == MISSES
 
 
-@pytest.mark.parametrize("answer", [404, "page"])
-def test_a_mirror_without_a_listing_that_lacked_so_many_is_not_asked_on(answer: int | str) -> None:
+def test_a_mirror_without_a_listing_that_lacked_so_many_is_not_asked_on() -> None:
     three = ThreeMirrors()
-    absent = status(404) if answer == 404 else lambda: web.Response(body=HTML)
+    absent = status(404)
     three.trouble["static"] = lambda path: absent() if path.startswith("qlp/s0023") else None
 
     async def scenario(archive: HttpArchive) -> None:

@@ -155,7 +155,7 @@ def test_while_one_mirror_is_down_the_others_are_used() -> None:
     three.run(scenario, policy=RetryPolicy(wait=0, ask_again=3600))
     assert len(three.said) == 1
     assert three.said[0].startswith("s3 is down (HTTP 503")
-    assert "up to 6 hours" in three.said[0]
+    assert "up to 360 minutes" in three.said[0]
 
 
 def test_a_mirror_that_is_up_again_is_used_again() -> None:
@@ -299,18 +299,18 @@ def test_a_file_that_dribbles_for_ever_is_a_timeout() -> None:
     asyncio.run(scenario())
 
 
-def test_that_the_last_mirror_is_down_says_nothing_of_a_file_that_the_others_lack() -> None:
+def test_a_mirror_that_is_down_is_waited_for_where_the_others_lack_the_file() -> None:
     three = ThreeMirrors()
     three.held["static"] = set(PATHS[:100])
-    three.trouble["gateway"] = lambda _: web.Response(status=503)
+    refusals = iter(range(40))
+    three.trouble["gateway"] = lambda _: (
+        web.Response(status=503) if next(refusals, None) is not None else None
+    )
 
     async def scenario(archive: HttpArchive) -> None:
-        found = await outcomes(archive, PATHS[90:110])
-        assert found[:10] == PATHS[90:100]
-        assert all(type(error) is FileUnavailableError for error in found[10:])
-        assert "gateway is down" in str(found[-1])
+        assert await outcomes(archive, PATHS[90:110]) == PATHS[90:110]
 
-    three.run(scenario, "static,gateway", RetryPolicy(wait=0, ask_again=3600))
+    three.run(scenario, "static,gateway", RetryPolicy(wait=0, ask_again=0.01))
 
 
 class Questions:

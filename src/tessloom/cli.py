@@ -239,8 +239,9 @@ def verify(
 ) -> None:
     """Read every file of a dataset again, and check all that can be checked."""
     from tessloom.building.verification import verify as run_verify  # noqa: PLC0415
+    from tessloom.progress_display import tell  # noqa: PLC0415
 
-    verification = run_verify(directory, against_archive=against_archive, archive=archive)
+    verification = run_verify(directory, against_archive=against_archive, archive=archive, say=tell)
     typer.echo(json.dumps(verification.to_dict(), indent=1) if as_json else str(verification))
     if not (verification.sound and verification.complete):
         raise typer.Exit(INCOMPLETE)

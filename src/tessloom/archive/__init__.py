@@ -75,6 +75,8 @@ def find_archive(text: str) -> ArchiveAddress:
     RequestError
         It is none of them.
     """
+    if not text.strip():
+        raise RequestError("the archive's name is empty: leave it out for MAST")
     if text in ARCHIVES:
         return ARCHIVES[text]
     if any(part.strip() in ARCHIVES or "://" in part for part in text.split(",")):

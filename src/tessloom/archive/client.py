@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 import aiohttp
@@ -26,6 +27,10 @@ _MISSING = frozenset({404, 410})
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_REDIRECTS = 5
+# The largest known light curves have 1.2 MB. Of larger bodies few are in memory at a time: hundreds
+# of requests are under way, and a server may send them anything.
+_LARGE = 3 << 19
+_LARGE_AT_A_TIME = 4
 # What a request may fail with, for reasons that may pass.
 CONNECTION_ERRORS = (aiohttp.ClientError, OSError)  # TimeoutError is an OSError
 
@@ -88,6 +93,7 @@ class Client:
     ) -> None:
         self._most_bytes = policy.most_bytes
         self._hosts = hosts
+        self._large = asyncio.Semaphore(_LARGE_AT_A_TIME)
         # A script may take many minutes: silence is what ends it.
         self._endless, self._timeout = (
             aiohttp.ClientTimeout(
@@ -132,24 +138,31 @@ class Client:
             async with self.request(address) as response:
                 check_status(response)
                 length = response.content_length
-                if length is not None and length <= self._most_bytes:
+                if length is not None and length <= min(_LARGE, self._most_bytes):
                     return await response.read()
-                return await self._read_bounded(response)
+                return await self._read_large(response)
         except CONNECTION_ERRORS as error:
             if isinstance(error, FileMissingError):
                 raise
             raise Fault.of(error) from error
 
-    async def _read_bounded(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read_large(self, response: aiohttp.ClientResponse) -> bytes:
+        """Read a body that is, or may turn out to be, larger than any known light curve."""
         pieces: list[bytes] = []
-        left = self._most_bytes - (response.content_length or 0)
-        if left >= 0:
-            async for piece in response.content.iter_any():
-                pieces.append(piece)
-                left -= len(piece)
-                if left < 0:
-                    break
-        if left < 0:
+        size = response.content_length or 0
+        if size <= self._most_bytes:
+            size = 0
+            async with AsyncExitStack() as turn:
+                if response.content_length is not None:
+                    await turn.enter_async_context(self._large)
+                async for piece in response.content.iter_any():
+                    pieces.append(piece)
+                    if size <= _LARGE < size + len(piece) and response.content_length is None:
+                        await turn.enter_async_context(self._large)
+                    size += len(piece)
+                    if size > self._most_bytes:
+                        break
+        if size > self._most_bytes:
             raise FitsError(f"the file has more than {self._most_bytes} bytes: no light curve has")
         return b"".join(pieces)
 

@@ -19,6 +19,7 @@ MEANINGS = {
     "the file was sought at its proper place",
     "duplicate": "targets are named more than once and were taken once",
     "superseded": "files have a newer version, which was taken instead",
+    "no-list": "target list is not there; the header of every target was asked for its position",
     "bad-row": "rows of the target list can't be read",
     "repeated-row": "rows of the target list repeat a target; its first row was taken",
     "other-tic-id": "rows of the target list repeat a target under another TIC id; the first was "

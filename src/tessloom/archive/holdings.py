@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tessloom.errors import ArchiveError, FileMissingError, NotFitsError
+from tessloom.errors import ArchiveError, FileMissingError
 
 if TYPE_CHECKING:
     from tessloom.archive.open_mirror import OpenMirror
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 # A mirror that lacked so many files of a sector, and had none, does not hold the sector.
 MISSES = 32
-# A missing file may be answered by a web page with status 200.
-_MISSES = (FileMissingError, NotFitsError)
 
 
 @dataclass
@@ -66,7 +64,7 @@ class Holdings:
             return
         if error is None:
             sector.held = True
-        elif isinstance(error, _MISSES) and not self._last:
+        elif isinstance(error, FileMissingError) and not self._last:
             sector.misses += 1
             sector.held = False if sector.misses >= MISSES else None
 

@@ -11,7 +11,7 @@ from tessloom.archive.open_mirror import MirrorDownError
 from tessloom.archive.outage import wait_for_one_of
 from tessloom.archive.script import ScriptReader
 from tessloom.archive.sectors import unknown_sector
-from tessloom.errors import FileUnavailableError, TargetError
+from tessloom.errors import FileMissingError, FileUnavailableError, NotFitsError, TargetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -46,6 +46,7 @@ class HttpArchive:
         self._lists = HttpLists(name, lists, policy)
         self._addresses = [mirror.mirror.address for mirror in (*files, *lists)]
         self._policy = policy
+        self._given = False  # whether any light curve has come
         # The last mirror has the last word on each file.
         self._holdings = {mirror: Holdings(mirror, last=mirror is files[-1]) for mirror in files}
 
@@ -62,37 +63,55 @@ class HttpArchive:
         """Return what `accept` makes of the light curve at `path`."""
         path = self._relative(path)
         mirrors = await self._holding(path)
+        answers: dict[OpenMirror, TargetError] = {}
         while True:
-            failures: dict[OpenMirror, TargetError] = {}
+            faults: dict[OpenMirror, FileUnavailableError] = {}
             for mirror in _in_turn(mirrors):
+                if mirror in answers:
+                    continue
                 try:
                     # One that rests already has none before it that might do.
                     result = await mirror.fetch(
                         mirror.address_of(path), accept, patient=not mirror.available
                     )
+                except FileUnavailableError as error:
+                    faults[mirror] = error
                 except TargetError as error:
-                    failures[mirror] = error
                     self._holdings[mirror].count(path, error)
+                    if await self._is_down(mirror, error):
+                        faults[mirror] = MirrorDownError(str(error))
+                    else:
+                        answers[mirror] = error
                 else:
                     self._holdings[mirror].count(path, None)
+                    self._given = True
                     return result
-            await self._check_worth_waiting(mirrors, failures)
+            if (verdict := _verdict(mirrors, answers)) is not None:
+                raise verdict
+            await self._check_worth_asking_again(mirrors, answers, faults)
 
-    async def _check_worth_waiting(
-        self, mirrors: Sequence[OpenMirror], failures: Mapping[OpenMirror, TargetError]
+    async def _is_down(self, mirror: OpenMirror, error: TargetError) -> bool:
+        """Return whether a web page is that of a maintenance: nobody has given anything yet."""
+        return (
+            isinstance(error, NotFitsError)
+            and not self._given
+            and await mirror.gives_only_pages(error)
+        )
+
+    async def _check_worth_asking_again(
+        self,
+        mirrors: Sequence[OpenMirror],
+        answers: Mapping[OpenMirror, TargetError],
+        faults: Mapping[OpenMirror, FileUnavailableError],
     ) -> None:
-        """Return when it is time to ask again, else raise what the last mirror says of the file."""
-        last = mirrors[-1]
-        verdict = failures.get(last)
-        if verdict is not None and not isinstance(verdict, MirrorDownError):
-            raise verdict
-        if all(mirror.outage.down for mirror in mirrors):
-            await wait_for_one_of([m.outage for m in mirrors], self._policy.give_up_after)
-        elif last.outage.down:
-            raise FileUnavailableError(
-                f"{last.mirror.name} is down ({last.outage.why}), and the other mirrors did not "
-                "give the file"
-            ) from verdict
+        """Return when it is time to ask those that have not answered; raise if it is no use."""
+        down = [m.outage for m in mirrors if m.outage.down and m not in answers]
+        if down:
+            await wait_for_one_of(down, self._policy.give_up_after)
+            return
+        for error in faults.values():
+            if not isinstance(error, MirrorDownError):
+                raise error
 
     # A light curve is small, and whether a mirror serves parts of one is not known.
     fetch_header = fetch
@@ -152,6 +171,19 @@ class HttpArchive:
     def target_list(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the target list in pieces."""
         return self._lists.target_list(pipeline, sector)
+
+
+def _verdict(
+    mirrors: Sequence[OpenMirror], answers: Mapping[OpenMirror, TargetError]
+) -> TargetError | None:
+    """Return why a file can't be had; None while a mirror that did not answer may have it."""
+    if len(answers) < len(mirrors) and not any(mirror.mirror.whole for mirror in answers):
+        return None
+    errors = [answers[mirror] for mirror in mirrors if mirror in answers]
+    # A missing file may be answered by a web page.
+    bad = [e for e in errors if not isinstance(e, FileMissingError | NotFitsError)]
+    missing = [e for e in errors if isinstance(e, FileMissingError)]
+    return (bad or missing or errors)[-1]
 
 
 def _in_turn(mirrors: Sequence[OpenMirror]) -> list[OpenMirror]:

@@ -77,7 +77,8 @@ async def read_listing(
     whole = cache.read(pipeline, sector) if cache is not None else None
     if whole is None:
         whole = await _read_lists(archive, pipeline, sector, selection.limit)
-        if cache is not None and selection.limit is None:
+        # That there is no list may be a web page's word, and pass.
+        if cache is not None and selection.limit is None and whole.listed:
             cache.write(pipeline, sector, whole)
     findings, listed = whole.findings, whole.listed
     targets = _by_number(whole, selection)
@@ -127,9 +128,8 @@ async def _target_list(
                 if reader.full:
                     break
             reader.close()
-    except FileMissingError:
-        # Then every position comes from a header.
-        return reader.rows()
+    except FileMissingError as error:
+        findings.add("no-list", str(error))
     return reader.rows()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 # The archive's own: a redirect from one to another is followed.
 _ARCHIVE_HOSTS = frozenset({"archive.stsci.edu", "mast.stsci.edu", "stpubdata.s3.amazonaws.com"})
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,8 @@ class Mirror:
         Most requests under way, over all workers, unless the user says otherwise.
     most_connections
         Most that the user may say.
+    whole
+        Whether it has all that the archive has, so that what it lacks need be sought nowhere else.
     bucket
         Where the mirror is an S3 bucket: how to ask what it holds.
     """
@@ -41,6 +45,7 @@ class Mirror:
     address: str
     connections: int = 64
     most_connections: int = 1024
+    whole: bool = False
     bucket: Bucket | None = None
 
 
@@ -51,13 +56,16 @@ S3 = Mirror(
     bucket=Bucket("https://stpubdata.s3.amazonaws.com/", "mast/hlsp/"),
 )
 # One user measured no errors at 32 to 128 requests at a time (facts: 249 files/s).
-STATIC = Mirror(name="static", address="https://archive.stsci.edu/hlsps/", connections=128)
+STATIC = Mirror(
+    name="static", address="https://archive.stsci.edu/hlsps/", connections=128, whole=True
+)
 # Refuses most requests at 64 at a time.
 GATEWAY = Mirror(
     name="gateway",
     address="https://mast.stsci.edu/api/v0.1/Download/file?uri=mast:HLSP/",
     connections=8,
     most_connections=8,
+    whole=True,
 )
 
 
@@ -68,8 +76,7 @@ class Mirrors:
     Attributes
     ----------
     for_files
-        The mirrors, in the order in which they are asked for a light curve. The last one has the
-        last word on whether there is one.
+        The mirrors, in the order in which they are asked for a light curve.
     for_lists
         In which order they are asked for scripts, target lists and the index of scripts.
     connections
@@ -193,7 +200,17 @@ def with_policy(
     policy: RetryPolicy | None = None,
     hosts: Iterable[str] = (),
 ) -> Mirrors:
-    """Return the archive with what the user says of connections, repetitions and redirects."""
+    """Return the archive with what the user says of connections, repetitions and redirects.
+
+    Raises
+    ------
+    RequestError
+        A host is none.
+    """
+    hosts = [hosts] if isinstance(hosts, str) else list(hosts)
+    for host in hosts:
+        if not isinstance(host, str) or not _HOST.fullmatch(host):
+            raise RequestError(f"{host!r} is no host: give a name such as cdn.example.org")
     return replace(
         archive,
         connections=archive.connections if connections is None else connections,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -90,6 +91,7 @@ class OpenMirror:
         self._client = Client(policy, proxies=proxies, hosts=hosts)
         self._resume_at = 0.0
         self._known: str | None = None  # the address that gave a light curve last
+        self._pages: deque[str] = deque(maxlen=policy.down_after)  # where a page came instead
         self._counts: Counter[str] = Counter()
 
     async def __aenter__(self) -> Self:
@@ -162,11 +164,13 @@ class OpenMirror:
                 bad_bodies += 1
                 if bad_bodies >= self._policy.bad_bodies:
                     if isinstance(error, NotFitsError):
+                        self._pages.append(address)
                         await self._check_up(error)
                     raise
                 await asyncio.sleep(self._policy.seconds(bad_bodies))
                 continue
             self._known = address
+            self._pages.clear()
             return result
 
     async def read(self, address: str) -> bytes:
@@ -345,6 +349,14 @@ class OpenMirror:
             self._say(f"{self.mirror.name} wants a rest of {seconds / 60:.1f} minutes ({why})")
         self._resume_at = max(self._resume_at, now + seconds)
 
+    async def gives_only_pages(self, error: NotFitsError) -> bool:
+        """Return whether many files were answered by web pages, none by a light curve, and are."""
+        return self._is_paging and await self.outage.is_down(str(error))
+
+    @property
+    def _is_paging(self) -> bool:
+        return self._known is None and len(self._pages) == self._pages.maxlen
+
     async def _check_up(self, failure: Exception) -> None:
         """Check that it is one file that fails, rather than the mirror."""
         if await self.outage.is_down(str(failure)):
@@ -355,14 +367,15 @@ class OpenMirror:
         await self.window.enter(first=True)
         try:
             await self._rest()
-            async with self._client.request(self._known or self.mirror.address) as response:
+            # During maintenance every file may be answered by a web page.
+            sought = random.choice(self._pages) if self._is_paging else self._known  # noqa: S311
+            async with self._client.request(sought or self.mirror.address) as response:
                 check_status(response)
-                # During maintenance every file may be answered by a web page.
-                return not self._known or await response.content.readexactly(len(_FITS)) == _FITS
+                return not sought or await response.content.readexactly(len(_FITS)) == _FITS
         except FileMissingError:
             return True
         except Fault as fault:
-            return fault.final and not self._known
+            return fault.final and not (self._known or self._is_paging)
         except (asyncio.IncompleteReadError, *CONNECTION_ERRORS):
             return False
         finally:

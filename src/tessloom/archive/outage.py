@@ -110,9 +110,9 @@ class Outage:
     def _begin(self) -> None:
         self.since = time.monotonic()
         self.up.clear()
-        hours = self._policy.give_up_after / 3600
+        minutes = self._policy.give_up_after / 60
         self._say(
-            f"{self.name} is down ({self.why}); it is asked again for up to {hours:.3g} hours"
+            f"{self.name} is down ({self.why}); it is asked again for up to {minutes:.3g} minutes"
         )
         self._questions = asyncio.create_task(self._ask_until_it_answers(self.since))
 

@@ -5,7 +5,27 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-MOST_BYTES = 256 * 2**20
+from tessloom.errors import RequestError
+
+_LEAST = {
+    "attempts": 1,
+    "bad_bodies": 1,
+    "wait": 0,
+    "longest_wait": 0,
+    "longest_retry_after": 0,
+    "connect": 0.001,
+    "silence": 0.001,
+    "longest_answer": 0.001,
+    "most_bytes": 1,
+    "first_window": 1,
+    "decrease": 0,
+    "flat": 1,
+    "down_after": 1,
+    "ask_again": 0,
+    "longest_ask_again": 0,
+    "give_up_after": 0,
+}
+MOST_BYTES = 128 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +83,17 @@ class RetryPolicy:
     ask_again: float = 10.0
     longest_ask_again: float = 300.0
     give_up_after: float = 6 * 3600.0
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            whole = isinstance(getattr(type(self), name), int)
+            known = isinstance(value, int if whole else int | float)
+            if not known or isinstance(value, bool) or not value >= least:
+                kind = "a whole number" if whole else "a number"
+                raise RequestError(f"RetryPolicy: {name} is {kind} from {least} up, not {value!r}")
+        if not self.decrease <= 1:
+            raise RequestError(f"RetryPolicy: decrease is 1 at most, not {self.decrease!r}")
 
     def seconds(self, attempt: int) -> float:
         """Return how long to wait after the failed attempt number `attempt`, from 1."""

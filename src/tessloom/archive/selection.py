@@ -43,8 +43,9 @@ class Selection:
             raise RequestError(f"{' and '.join(given)} exclude each other: choose one")
         for name in ("limit", "sample"):
             number = getattr(self, name)
-            if number is not None and number < 1:
-                raise RequestError(f"{name} must be at least 1, not {number}")
+            whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
+            if number is not None and not (whole and number >= 1):
+                raise RequestError(f"{name} must be at least 1 and a whole number, not {number!r}")
 
     def key(self) -> str:
         """Return a short text that is the same for the same selection."""

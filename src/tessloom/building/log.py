@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,15 @@ from tessloom._version import __version__
 from tessloom.dataset.layout import cannot_write
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from pathlib import Path
 
     from structlog.typing import FilteringBoundLogger
 
     from tessloom.building.partition import Result
     from tessloom.building.report import Report
+    from tessloom.dataset.receipt import Failure
+    from tessloom.pipelines import Pipeline
 
 _HEALTH_EVERY = 60.0
 
@@ -25,8 +28,11 @@ _HEALTH_EVERY = 60.0
 class Log:
     """Events as lines of a file; several processes may write to the same one."""
 
-    def __init__(self, logger: FilteringBoundLogger | None) -> None:
+    def __init__(
+        self, logger: FilteringBoundLogger | None = None, path: Path | None = None
+    ) -> None:
         self._logger = logger
+        self._path = path
 
     def started(self, **what: Any) -> None:
         """Log that a build begins."""
@@ -57,6 +63,12 @@ class Log:
             lost=result.lost,
         )
 
+    def unplaced(self, pipeline: Pipeline, sector: int, failures: Iterable[Failure]) -> None:
+        """Log the failures of targets that are in no partition."""
+        for failure in failures:
+            place = {"pipeline": pipeline.name, "sector": sector, "pixel": None}
+            self._write("failure", **place, **failure.__dict__)
+
     def archive(self, text: str) -> None:
         """Log what a person was told of the archive."""
         self._write("archive", text=text)
@@ -83,8 +95,12 @@ class Log:
             self._write("mirror", **mirror)
 
     def _write(self, event: str, **values: Any) -> None:
-        if self._logger is not None:
+        if self._logger is None or self._path is None:
+            return
+        try:
             self._logger.info(event, process=os.getpid(), **values)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
 
 
 @contextlib.contextmanager
@@ -97,27 +113,32 @@ def open_log(path: Path | None) -> Iterator[Log]:
         The disk does not take it.
     """
     if path is None:
-        yield Log(None)
+        yield Log()
         return
     import structlog  # noqa: PLC0415 - most builds keep no log
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A line is written at once: lines of several processes don't run into one another.
-        file = path.open("a", encoding="utf-8", buffering=1)
+        file = path.open("ab", buffering=0)
     except OSError as error:
         raise cannot_write(path, error) from error
     with file:
         yield Log(
             structlog.wrap_logger(
-                structlog.WriteLogger(file),
+                structlog.BytesLogger(file),
                 processors=[
                     structlog.processors.TimeStamper(fmt="iso", utc=True),
-                    structlog.processors.JSONRenderer(),
+                    structlog.processors.JSONRenderer(_json),
                 ],
                 wrapper_class=structlog.make_filtering_bound_logger(0),
-            )
+            ),
+            path,
         )
+
+
+def _json(values: Any, **options: Any) -> bytes:
+    return json.dumps(values, **options).encode()
 
 
 def _without_failures(sector: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tessloom.archive import (
     find_archive,
     with_policy,
 )
-from tessloom.errors import RequestError
+from tessloom.building.request import parse_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -52,9 +52,10 @@ def open_archive(
     RequestError
         There is no such archive.
     """
-    if connections is not None and connections < 1:
-        raise RequestError(f"connections must be at least 1, not {connections}")
-    name = name or os.environ.get(ARCHIVE_VARIABLE) or "mast"
+    if connections is not None:
+        connections = parse_count("connections", connections)
+    if name is None:
+        name = os.environ.get(ARCHIVE_VARIABLE) or "mast"
     with _demo() if name == DEMO else nullcontext(find_archive(name)) as found:
         if isinstance(found, Mirrors):
             yield with_policy(found, connections=connections, policy=policy, hosts=redirect_hosts)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tessloom._version import SOFTWARE
-from tessloom.building.stored_rows import StoredRow, StoredRows, gather
+from tessloom.building.stored_rows import Kept, StoredRow, StoredRows, gather
 from tessloom.dataset.receipt import Failure, Receipt
 from tessloom.dataset.rows import Row
 from tessloom.dataset.schema import HEALPIX
@@ -55,7 +55,7 @@ class RowGroup:
     start: int
     stop: int = 0
     slots: list[int] = field(default_factory=list)
-    rows: list[Row | StoredRow] = field(default_factory=list)
+    rows: list[Row | Kept] = field(default_factory=list)
     size: int = 0
 
 
@@ -93,7 +93,7 @@ class PartitionBuilder:
         self._listed = {
             name: partition.targets[name].to_numpy() for name in ("ra", "dec", "healpix_29")
         }
-        self._waiting: dict[int, Row | StoredRow | Failure] = {}
+        self._waiting: dict[int, Row | Kept | Failure] = {}
         self._next = 0  # the first slot whose outcome is in no row group yet
         first, self._end = pixel_range(partition.pipeline.healpix_order, partition.pixel)
         self._group = RowGroup(first)
@@ -118,7 +118,7 @@ class PartitionBuilder:
         """Whether every target has an outcome."""
         return self._next == len(self.partition.targets)
 
-    def put(self, slot: int, outcome: Row | StoredRow | Failure) -> list[RowGroup]:
+    def put(self, slot: int, outcome: Row | Kept | Failure) -> list[RowGroup]:
         """Take the outcome of target number `slot`; return the row groups that it completes."""
         self._waiting[slot] = outcome
         ready: list[RowGroup] = []
@@ -134,7 +134,8 @@ class PartitionBuilder:
 
     def write(self, group: RowGroup) -> None:
         """Write a row group. Groups must be written in the order in which `put` returned them."""
-        ra, dec = self._positions(group.rows)
+        unsorted = [self._loaded(row) for row in group.rows]
+        ra, dec = self._positions(unsorted)
         listed = {name: values[group.slots] for name, values in self._listed.items()}
         missing = ~is_position(ra, dec)
         ra[missing], dec[missing] = listed["ra"][missing], listed["dec"][missing]
@@ -144,13 +145,19 @@ class PartitionBuilder:
         moved = (healpix < group.start) | (healpix >= group.stop)
         healpix[moved] = listed["healpix_29"][moved]
         order = np.argsort(healpix, kind="stable")
-        rows = [group.rows[position] for position in order.tolist()]
+        rows = [unsorted[position] for position in order.tolist()]
         self._open().write(self._batch(rows, healpix[order], ra[order], dec[order]))
         self._moved += int(moved.sum())
         fresh = [row for row in rows if isinstance(row, Row)]
         self._synthetic |= any(row.synthetic for row in fresh)
         self._unknown += self._format.unknown_columns(fresh)
         self._object_ids.update(row.object_id for row in rows)
+
+    def _loaded(self, row: Row | Kept) -> Row | StoredRow:
+        if isinstance(row, Row):
+            return row
+        assert self.stored is not None  # noqa: S101 - who handed out what is kept
+        return self.stored.row(row.slot)
 
     def _positions(
         self, rows: Sequence[Row | StoredRow]
@@ -215,7 +222,7 @@ class PartitionBuilder:
         if self._writer is not None:
             self._writer.abandon()
 
-    def _append(self, slot: int, row: Row | StoredRow) -> list[RowGroup]:
+    def _append(self, slot: int, row: Row | Kept) -> list[RowGroup]:
         size = row.cadences * self._cadence_size
         ready = []
         if self._group.rows and (

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessloom.errors import FileTimeoutError, FileUnavailableError
+from tessloom.errors import FileTimeoutError, FileUnavailableError, NotFitsError
 from tessloom.healpix import coarser
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class Partition:
     known
         Which targets were asked for when its file was written, shape ``(n,)``: what the file has
         of them is kept, and only the others are fetched. None: all are fetched.
+    kept
+        How many light curves the file has of what is `known`.
     """
 
     pipeline: Pipeline
@@ -46,6 +48,7 @@ class Partition:
     start: int
     digest: str
     known: npt.NDArray[np.bool_] | None = field(default=None, compare=False)
+    kept: int = 0
 
 
 def in_partition_order(listing: pa.Table) -> pa.Table:
@@ -136,7 +139,7 @@ def keep_what_is_there(
         before, receipt = by_pixel.get(partition.pixel), receipts.get(partition.pixel)
         if before is not None and receipt is not None and receipt.digest == before.digest:
             known = np.isin(_keys(partition.targets), _keys(before.targets))
-            kept.append(replace(partition, known=known))
+            kept.append(replace(partition, known=known, kept=receipt.written))
         else:
             kept.append(partition)
     return kept
@@ -151,8 +154,11 @@ def _keys(targets: pa.Table) -> npt.NDArray[np.str_]:
 
 
 def may_pass(reason: str) -> bool:
-    """Return whether a failure is the archive's and may have passed by the next build."""
-    return reason in (FileUnavailableError.reason, FileTimeoutError.reason)
+    """Return whether a failure is the archive's and may have passed by the next build.
+
+    A web page in place of a file may mean that it is missing, or that the archive is maintained.
+    """
+    return reason in (FileUnavailableError.reason, FileTimeoutError.reason, NotFitsError.reason)
 
 
 def merge_listings(old: pa.Table, new: pa.Table) -> pa.Table:

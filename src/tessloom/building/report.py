@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tessloom.errors import NotListedError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -62,17 +64,23 @@ class Report:
         if self.dry_run:
             return "\n".join(_planned(sector) for sector in self.sectors)
         lines = [*describe(self.sectors), *self.notes]
-        if not self.built and not self.kept and any(s.partitions for s in self.sectors):
+        left = any(sector.missing for sector in self.sectors)
+        if not (self.built or self.kept or left) and any(s.partitions for s in self.sectors):
             lines.append("Nothing was left to do.")
         if self.kept:
             lines.append(
                 f"Left as they were: {_partitions(self.kept)} with light curves that could not be "
                 "had again."
             )
-        if any(sector.failures for sector in self.sectors):
+        reasons = {reason for sector in self.sectors for reason in sector.reasons()}
+        if reasons:
+            lines.append(f"The reasons, target by target: tessloom status {self.out} --json.")
+        if reasons - {NotListedError.reason}:
+            lines.append(f"To ask for them again: tessloom retry {self.out}")
+        if NotListedError.reason in reasons:
             lines.append(
-                f"The reasons, target by target: tessloom status {self.out} --json. "
-                f"To ask for them again: tessloom retry {self.out}"
+                f"What is {NotListedError.reason} has no file in the archive's lists: the same "
+                "build with --refresh reads them anew."
             )
         return "\n".join(lines)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tessloom.archive import ArchiveAddress, Listing, RetryPolicy
+    from tessloom.building.log import Log
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
     from tessloom.building.sector_plan import ReadListing, SectorPlan
@@ -226,7 +227,7 @@ def _build(
         names = [pipeline.name for pipeline in request.pipelines]
         log.started(archive=address.name, pipelines=names, sectors=request.sectors)
         try:
-            report = _build_sectors(request, address, read, write)
+            report = _build_sectors(request, address, read, write, log)
         except BaseException as error:
             log.stopped(error)
             raise
@@ -235,7 +236,11 @@ def _build(
 
 
 def _build_sectors(
-    request: Request, address: ArchiveAddress, read: ReadListing, write: Write | None
+    request: Request,
+    address: ArchiveAddress,
+    read: ReadListing,
+    write: Write | None,
+    log: Log,
 ) -> Report:
     dataset_format = request.dataset_format
     statuses: list[SectorStatus] = []
@@ -245,6 +250,7 @@ def _build_sectors(
             remove_partial_files(dataset_format.directory(request.root, pipeline))
             for sector in request.sectors:
                 plan = plan_sector(request, address, read, pipeline, sector)
+                log.unplaced(plan.pipeline, plan.sector, unplaced(plan.listing.targets))
                 results += _build_sector(request, address, plan, write)
                 statuses.append(sector_status(dataset_format, request.root, pipeline, sector))
     except Exception:
@@ -276,7 +282,7 @@ def _build_sector(
         keep_fits=request.keep_fits,
         log=request.log,
     )
-    targets = sum(len(partition.targets) for partition in plan.to_do)
+    targets = sum(len(partition.targets) - partition.kept for partition in plan.to_do)
     request.progress.start(plan.pipeline, plan.sector, targets)
     try:
         if write is not None:
@@ -323,7 +329,7 @@ def _plan_only(request: Request, address: ArchiveAddress, read: ReadListing) -> 
         for sector in request.sectors:
             plan = plan_sector(request, address, read, pipeline, sector)
             placed = sum(len(partition.targets) for partition in plan.partitions)
-            to_fetch = sum(len(partition.targets) for partition in plan.to_do)
+            to_fetch = sum(len(partition.targets) - partition.kept for partition in plan.to_do)
             statuses.append(
                 SectorStatus(
                     pipeline=pipeline.name,

@@ -15,6 +15,7 @@ from tessloom.building.plan import (
 )
 from tessloom.dataset.listing_file import ListingFile, read_listing_file
 from tessloom.dataset.status import unplaced
+from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,6 +120,17 @@ def _receipts(request: Request, partitions: list[Partition]) -> dict[int, Receip
         )
         for partition in partitions
     }
-    return {
-        pixel: dataset_format.read_receipt(path) for pixel, path in paths.items() if path.exists()
-    }
+    receipts = {}
+    for partition in partitions:
+        path = paths[partition.pixel]
+        if not path.exists():
+            continue
+        receipt = dataset_format.read_receipt(path)
+        wanted = (partition.pipeline.name, partition.sector, partition.pixel)
+        if (receipt.pipeline, receipt.sector, receipt.pixel) != wanted:
+            raise DatasetError(
+                f"{path} belongs elsewhere: it is of {receipt.pipeline}, sector {receipt.sector}, "
+                f"pixel {receipt.pixel}. Remove it and run the same command again"
+            )
+        receipts[partition.pixel] = receipt
+    return receipts

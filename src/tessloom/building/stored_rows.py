@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -30,14 +30,29 @@ class StoredRow:
     ----------
     batch, index
         Where it is: row number `index` of a batch of `RowFormat.schema`.
-    object_id, position, cadences
-        What the file has: ra and dec in degrees, and the length of its lists.
+    object_id, position
+        What the file has: ra and dec in degrees.
     """
 
     batch: pa.RecordBatch
     index: int
     object_id: str
     position: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Stands for a stored row until its row group is written, so that few are in memory.
+
+    Attributes
+    ----------
+    slot
+        Of its target.
+    cadences
+        Length of its lists.
+    """
+
+    slot: int
     cadences: int
 
 
@@ -53,6 +68,14 @@ def _by_batch(rows: Sequence[StoredRow]) -> Iterator[tuple[pa.RecordBatch, list[
     for _, run in itertools.groupby(rows, key=lambda row: id(row.batch)):
         of_batch = list(run)
         yield of_batch[0].batch, of_batch
+
+
+class _Place(NamedTuple):
+    """Where a light curve is: number of the batch, and row in it."""
+
+    batch: int
+    row: int
+    cadences: int
 
 
 class StoredRows:
@@ -73,7 +96,7 @@ class StoredRows:
         self._pipeline = partition.pipeline
         self.receipt: Receipt = dataset_format.read_receipt(path)
         self._places = self._find(partition)
-        self._left = Counter(number for number, _ in self._places.values())
+        self._left = Counter(number for number, *_ in self._places.values())
         self._batches = enumerate(self._read(path, self._pipeline))
         self._loaded: dict[int, tuple[StoredRow, ...]] = {}
 
@@ -83,9 +106,13 @@ class StoredRows:
     def __contains__(self, slot: int) -> bool:
         return slot in self._places
 
+    def kept(self, slot: int) -> Kept:
+        """Return what stands for the light curve of target number `slot`."""
+        return Kept(slot, self._places[slot].cadences)
+
     def row(self, slot: int) -> StoredRow:
         """Return the light curve of target number `slot`; each can be had once."""
-        number, index = self._places.pop(slot)
+        number, index, _ = self._places.pop(slot)
         while number not in self._loaded:
             following, batch = next(self._batches)
             if self._left[following]:
@@ -96,8 +123,8 @@ class StoredRows:
             del self._loaded[number]
         return row
 
-    def _find(self, partition: Partition) -> dict[int, tuple[int, int]]:
-        """Return (number of the batch, position in it) by slot.
+    def _find(self, partition: Partition) -> dict[int, _Place]:
+        """Return where the light curves are, by slot.
 
         Nothing, where the receipt counts what can't be told row by row and not all are found.
         """
@@ -109,23 +136,23 @@ class StoredRows:
             return {}
         return places
 
-    def _keys(self) -> Iterator[tuple[tuple[int | None, int, int], tuple[int, int]]]:
+    def _keys(self) -> Iterator[tuple[tuple[int | None, int, int], _Place]]:
         """Yield id, camera and CCD of each light curve, and its place."""
         names = ("camera", "ccd") if self._pipeline.names_ccd else ()
         for number, batch in enumerate(self._read(self._path, self._pipeline)):
-            identifiers = file_identifiers(self._pipeline, batch).to_pylist()
-            columns = [identifiers, *(batch.column(name).to_pylist() for name in names)]
-            for index, values in enumerate(zip(*columns, strict=True)):
-                identifier, camera, ccd = (*values, 0, 0)[:3]
-                yield (identifier, camera or 0, ccd or 0), (number, index)
+            lists = pc.struct_field(batch.column(LIGHT_CURVE), [0])
+            columns = [pc.list_value_length(lists), file_identifiers(self._pipeline, batch)]
+            columns += [batch.column(name) for name in names]
+            values = zip(*(column.to_pylist() for column in columns), strict=True)
+            for index, (cadences, identifier, *pointing) in enumerate(values):
+                camera, ccd = pointing or (0, 0)
+                yield (identifier, camera or 0, ccd or 0), _Place(number, index, cadences)
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[StoredRow]:
-    lists = pc.struct_field(batch.column(LIGHT_CURVE), [0])
-    columns = [batch.column(name) for name in ("object_id", "ra", "dec")]
-    values = zip(*(c.to_pylist() for c in (*columns, pc.list_value_length(lists))), strict=True)
-    for index, (object_id, ra, dec, cadences) in enumerate(values):
-        yield StoredRow(batch, index, object_id, (ra, dec), cadences)
+    columns = [batch.column(name).to_pylist() for name in ("object_id", "ra", "dec")]
+    for index, (object_id, ra, dec) in enumerate(zip(*columns, strict=True)):
+        yield StoredRow(batch, index, object_id, (ra, dec))
 
 
 def _slots(partition: Partition) -> dict[tuple[int | None, int, int], int]:

@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessloom.archive import Findings, Listing, Selection
+from tessloom.archive import Findings, Listing, RetryPolicy, Selection
 from tessloom.building.opening import open_archive
+from tessloom.building.plan import may_pass
 from tessloom.building.progress import Progress
 from tessloom.building.request import Request, parse_count
 from tessloom.building.run import build_targets
@@ -27,7 +28,7 @@ from tessloom.dataset.partition_checks import row_keys
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 from tessloom.dataset.verification import Problem, Verification
 from tessloom.dataset.verify import verify_dataset
-from tessloom.errors import DatasetError, DatasetLockedError
+from tessloom.errors import ArchiveError, DatasetError, DatasetLockedError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from tessloom.dataset.receipt import Receipt
     from tessloom.pipelines import Pipeline
 
+# What was read from the disk should not wait for hours to be told.
+_POLICY = RetryPolicy(give_up_after=60)
+_GONE = "Keep it: it can't be had again."
 _NEWER = (
     "If the archive has newer files, remove it and run the same build again to have what is there"
     " now."
@@ -51,6 +55,7 @@ def verify(
     *,
     against_archive: int = 0,
     archive: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
     report: Callable[[int, int], None] = lambda _done, _files: None,
 ) -> Verification:
     """Read a dataset again, whole, and check that it is as it was written.
@@ -68,6 +73,8 @@ def verify(
         compared bit for bit.
     archive
         From where; see `tessloom.build`. None: for each sector the archive that it was built from.
+    say
+        Called with what a person should know of the archive: that it is down.
     report
         Called after each file with how many of how many have been read.
 
@@ -77,8 +84,6 @@ def verify(
         There is no dataset, or no such archive.
     DatasetLockedError
         A build is writing to the directory.
-    ArchiveError
-        The archive can't be reached.
     """
     root = Path(directory)
     number = against_archive and parse_count("against_archive", against_archive)
@@ -86,7 +91,7 @@ def verify(
         verification = verify_dataset(root, report=report)
         if not number:
             return verification
-        comparison = _Comparison(root, archive)
+        comparison = _Comparison(root, archive, say)
         comparison.run(_choose(root, number, {problem.path for problem in verification.problems}))
     return replace(
         verification,
@@ -202,17 +207,25 @@ class _Comparison:
 
     root: Path
     archive: str | None
+    say: Callable[[str], None]
     compared: int = 0
     not_of_files: int = 0  # a function of the user's made them
+    unanswered: int = 0  # the archive did not give them, which may pass
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def notes(self) -> list[str]:
         """What was not compared, in a sentence."""
-        if not self.not_of_files:
-            return []
-        made = f"{self.not_of_files} light curves were made by a processing_fn"
-        return [f"{made}, and not compared with the archive's."]
+        notes = []
+        if self.not_of_files:
+            made = f"{self.not_of_files} light curves were made by a processing_fn"
+            notes.append(f"{made}, and not compared with the archive's.")
+        if self.unanswered:
+            notes.append(
+                f"{self.unanswered} light curves could not be compared: the archive did not give "
+                "them, which may pass."
+            )
+        return notes
 
     def run(self, sample: list[_Chosen]) -> None:
         """Fetch the light curves of a sample and compare them."""
@@ -221,9 +234,14 @@ class _Comparison:
             for chosen in sample:
                 name = self.archive or chosen.archive
                 if name not in addresses:
-                    addresses[name] = stack.enter_context(open_archive(name))
+                    found = open_archive(name, policy=_POLICY)
+                    addresses[name] = stack.enter_context(found)
                 for dataset_format, targets in self._by_format(chosen):
-                    self._compare(chosen, dataset_format, targets, addresses[name])
+                    try:
+                        self._compare(chosen, dataset_format, targets, addresses[name])
+                    except ArchiveError as error:
+                        self.say(str(error))
+                        self.unanswered += len(targets)
 
     def _by_format(self, chosen: _Chosen) -> Iterator[tuple[DatasetFormat, pa.Table]]:
         """Yield targets together that are in files with the same columns."""
@@ -253,7 +271,7 @@ class _Comparison:
                 sectors=[sector],
                 selection=Selection(),
                 workers=1,
-                progress=Progress(),
+                progress=_Said(self.say),
             )
             build_targets(request, address, Listing(pipeline, sector, targets, Findings()))
             for pixel, _, fresh in dataset_format.partitions(Path(folder), pipeline):
@@ -263,11 +281,14 @@ class _Comparison:
         self, dataset_format: DatasetFormat, pipeline: Pipeline, path: Path, fresh: Path
     ) -> None:
         for failure in dataset_format.read_receipt(fresh).failures:
-            self._differs(
-                path,
-                f"has the light curve of {failure.id}, which the archive does not give "
-                f"any more ({failure.reason}: {failure.detail})",
+            if may_pass(failure.reason):
+                self.unanswered += 1
+                continue
+            what = (
+                f"has the light curve of {failure.id}, which the archive does not give any more "
+                f"({failure.reason}: {failure.detail})"
             )
+            self.problems.append(Problem(path=path, what=what, advice=_GONE))
         now: dict[Key, list[pa.RecordBatch]] = {}
         for key, row in _rows(dataset_format, pipeline, fresh):
             now.setdefault(key, []).append(row)
@@ -282,6 +303,17 @@ class _Comparison:
 
     def _differs(self, path: Path, what: str) -> None:
         self.problems.append(Problem(path=path, what=what, advice=_NEWER))
+
+
+class _Said(Progress):
+    """Hands on what is said of the archive, and nothing else."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def say(self, text: str) -> None:
+        """Hand on a message."""
+        self._say(text)
 
 
 def _rows(

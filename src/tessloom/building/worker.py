@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tessloom.archive import event_loop, light_curve_path, slide
 from tessloom.building.log import open_log
 from tessloom.building.partition import PartitionBuilder
+from tessloom.building.stored_rows import Kept
 from tessloom.dataset.layout import write_bytes
 from tessloom.dataset.receipt import Failure
 from tessloom.dataset.rows import Row
@@ -24,14 +25,13 @@ from tessloom.errors import TargetError
 from tessloom.fits import Decoder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
     from pathlib import Path
 
     from tessloom.archive import Archive, ArchiveAddress
     from tessloom.building.log import Log
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
-    from tessloom.building.stored_rows import StoredRow
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.rows import RowFormat
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 # group has 128 MB at most; 256 requests for the largest files have 300 MB.
 MEMORY = 320 * 2**20
 _REPORT_EVERY = 0.2
+# Seconds between two looks whether to leave off.
+_ASK_EVERY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,13 +120,25 @@ class _Worker:
             async with job.archive.open(job.workers, self._say) as archive:
                 self._archive: Archive = archive
                 async with self._log.each_minute(archive.health):
-                    await slide(archive.at_a_time, self._targets(partitions), self._get)
+                    work = slide(archive.at_a_time, self._targets(partitions), self._get)
+                    await self._unless_stopped(work)
         finally:
             self._writing.shutdown(cancel_futures=True)
             for builder in self._open:
                 builder.abandon()
             self._tell()
         return self._results
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Await work, or leave off: also while everything waits for the archive."""
+        task = asyncio.create_task(work)
+        while not task.done():
+            await asyncio.wait([task], timeout=_ASK_EVERY)
+            if self._stopped():
+                task.cancel()
+                await asyncio.wait([task])
+                return
+        task.result()
 
     def _say(self, text: str) -> None:
         self._log.archive(text)
@@ -150,19 +164,20 @@ class _Worker:
     async def _get(self, item: tuple[PartitionBuilder, int, dict[str, Any]]) -> None:
         builder, slot, target = item
         async with self._memory.room():
-            outcome: Row | StoredRow | Failure
+            outcome: Row | Kept | Failure
             if builder.stored is not None and slot in builder.stored:
-                outcome = builder.stored.row(slot)
+                outcome = builder.stored.kept(slot)
             else:
                 outcome = await self._fetch(builder.partition, target)
-            self._memory.take(_size(outcome))
+                self._memory.take(_size(outcome))
             # Up to the first await nothing else runs: row groups are handed on in their order.
             groups = builder.put(slot, outcome)
             writes = [self._in_thread(builder.write, group) for group in groups]
             complete = builder.complete
             if complete:
                 writes.append(self._in_thread(builder.finish))
-            self._count(failed=isinstance(outcome, Failure))
+            if not isinstance(outcome, Kept):
+                self._count(failed=isinstance(outcome, Failure))
             results = await asyncio.gather(*writes)
             self._memory.give_back(sum(_size(row) for group in groups for row in group.rows))
             if complete:
@@ -203,8 +218,8 @@ class _Worker:
         self._reported_at = time.monotonic()
 
 
-def _size(outcome: Row | StoredRow | Failure) -> int:
-    """Return the bytes of memory that an outcome holds: those of a file's rows are the file's."""
+def _size(outcome: Row | Kept | Failure) -> int:
+    """Return the bytes of memory that an outcome holds."""
     return outcome.records.nbytes if isinstance(outcome, Row) else 0
 
 
