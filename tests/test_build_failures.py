@@ -35,7 +35,7 @@ from support import (
 )
 from tessloom import Progress, RetryPolicy
 from tessloom.demo import DemoServer, Faults
-from tessloom.errors import ArchiveError, DatasetError, UnknownSectorError
+from tessloom.errors import ArchiveError, DatasetError, RequestError, UnknownSectorError
 from tessloom.pipelines import PIPELINES, Pipeline
 
 MOUNT, UNMOUNT = (shutil.which(name) or name for name in ("mount", "umount"))
@@ -506,3 +506,83 @@ def test_a_script_that_points_outside_its_directory_writes_nothing_there(
     assert all(path.is_relative_to(inside) for path in after - before)
     kept = {p.relative_to(inside / "kept").as_posix() for p in inside.rglob("*.fits")}
     assert kept == set(paths)
+
+
+def test_a_maintenance_page_in_place_of_every_file_is_waited_out_from_the_start(
+    tmp_path: Path, server: DemoServer
+) -> None:
+    build(tmp_path / "sound", server, limit=60)
+    with DemoServer(Faults(html=1)) as archive:
+        progress = Cutter(lambda: None, 0)
+        ended: list[str] = []
+
+        def end(text: str) -> None:
+            ended.append(text)
+            archive.faults = Faults()
+
+        progress.say = end  # type: ignore[method-assign]
+        policy = replace(AT_ONCE, give_up_after=600, down_after=5)
+        first = build(tmp_path / "data", archive, limit=60, progress=progress, policy=policy)
+        assert "is down" in ended[0]
+        assert first.sectors[0].written > 0
+        # The few that were answered before that was known are asked for by the next build.
+        assert set(first.sectors[0].reasons()) <= {"not-fits"}
+        assert build(tmp_path / "data", archive, limit=60).complete
+    assert contents(tmp_path / "data") == contents(tmp_path / "sound")
+
+
+def test_a_file_of_another_pixel_is_named_and_not_built_upon(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    build(tmp_path, server, limit=30)
+    one, other = list(partition_files(tmp_path).values())[:2]
+    one.rename(tmp_path / "kept")
+    other.rename(one)
+    (tmp_path / "kept").rename(other)
+    with pytest.raises(DatasetError, match=r"belongs elsewhere: .* Remove it"):
+        build(tmp_path, server, limit=30)
+
+
+def test_a_log_on_a_full_disk_is_a_clear_error(server: DemoServer, tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs Linux's /dev/full")
+    with pytest.raises(DatasetError, match="can't write /dev/full: No space left"):
+        build(tmp_path, server, limit=3, log_file="/dev/full")
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"attempts": 0},
+        {"attempts": 2.5},
+        {"first_window": -5},
+        {"give_up_after": float("nan")},
+        {"silence": "x"},
+        {"decrease": 5},
+        {"most_bytes": 0},
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_a_wrong_call(knobs: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=f"RetryPolicy: {next(iter(knobs))}"):
+        RetryPolicy(**knobs)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"archive": ""},
+        {"sample": float("nan")},
+        {"limit": 2.0},
+        {"connections": "8"},
+        {"redirect_hosts": ["http://a b"]},
+    ],
+)
+def test_what_can_t_be_meant_is_a_wrong_call(options: dict[str, Any], tmp_path: Path) -> None:
+    usual: dict[str, Any] = {
+        "sector": 23,
+        "out": tmp_path / "data",
+        "archive": "http://127.0.0.1:1",
+    }
+    with pytest.raises(RequestError):
+        tessloom.build("qlp", **(usual | options))
+    assert not (tmp_path / "data").exists()

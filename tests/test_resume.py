@@ -203,3 +203,21 @@ def test_ctrl_c_ends_a_build_and_leaves_nothing_half_written(
         assert not partial_files(out)
         assert go_on(out, archive).complete
     assert contents(out) == uninterrupted
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_ends_a_build_that_waits_for_an_archive_that_is_down(
+    workers: int, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with DemoServer(SLOW) as archive:
+        arguments = [*command(tmp_path / "data", archive, workers), "--log-file", str(log)]
+        with started(arguments) as process:
+            wait_until(lambda: archive.requests.total() > 10, process)
+            archive.faults = Faults(down=True)
+            wait_until(lambda: "is down" in log.read_text(), process)
+            os.killpg(process.pid, signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "the same command continues where it stopped" in errors
+    assert not partial_files(tmp_path)
