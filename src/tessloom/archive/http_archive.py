@@ -84,11 +84,17 @@ class HttpArchive:
                         answers[mirror] = error
                 else:
                     self._holdings[mirror].count(path, None)
-                    self._given = True
+                    self._note_given()
                     return result
             if (verdict := _verdict(mirrors, answers)) is not None:
                 raise verdict
             await self._check_worth_asking_again(mirrors, answers, faults)
+
+    def _note_given(self) -> None:
+        if not self._given:
+            self._given = True
+            for mirror in self._files:
+                mirror.trust()
 
     async def _is_down(self, mirror: OpenMirror, error: TargetError) -> bool:
         """Return whether a web page is that of a maintenance: nobody has given anything yet."""

@@ -91,6 +91,7 @@ class OpenMirror:
         self._client = Client(policy, proxies=proxies, hosts=hosts)
         self._resume_at = 0.0
         self._known: str | None = None  # the address that gave a light curve last
+        self._suspected = False  # of sending web pages because it is down
         self._pages: deque[str] = deque(maxlen=policy.down_after)  # where a page came instead
         self._counts: Counter[str] = Counter()
 
@@ -171,6 +172,7 @@ class OpenMirror:
                 continue
             self._known = address
             self._pages.clear()
+            self.trust()
             return result
 
     async def read(self, address: str) -> bytes:
@@ -351,11 +353,14 @@ class OpenMirror:
 
     async def gives_only_pages(self, error: NotFitsError) -> bool:
         """Return whether many files were answered by web pages, none by a light curve, and are."""
-        return self._is_paging and await self.outage.is_down(str(error))
+        if self._known is not None or len(self._pages) < self._policy.down_after:
+            return False
+        self._suspected = True
+        return await self.outage.is_down(str(error))
 
-    @property
-    def _is_paging(self) -> bool:
-        return self._known is None and len(self._pages) == self._pages.maxlen
+    def trust(self) -> None:
+        """Learn that web pages are the mirror's way to say that it lacks files."""
+        self._suspected = False
 
     async def _check_up(self, failure: Exception) -> None:
         """Check that it is one file that fails, rather than the mirror."""
@@ -368,14 +373,14 @@ class OpenMirror:
         try:
             await self._rest()
             # During maintenance every file may be answered by a web page.
-            sought = random.choice(self._pages) if self._is_paging else self._known  # noqa: S311
+            sought = random.choice(self._pages) if self._suspected else self._known  # noqa: S311
             async with self._client.request(sought or self.mirror.address) as response:
                 check_status(response)
                 return not sought or await response.content.readexactly(len(_FITS)) == _FITS
         except FileMissingError:
             return True
         except Fault as fault:
-            return fault.final and not (self._known or self._is_paging)
+            return fault.final and not (self._known or self._suspected)
         except (asyncio.IncompleteReadError, *CONNECTION_ERRORS):
             return False
         finally:
