@@ -132,13 +132,15 @@ class _Worker:
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
         """Await work, or leave off: also while everything waits for the archive."""
         task = asyncio.create_task(work)
-        while not task.done():
-            await asyncio.wait([task], timeout=_ASK_EVERY)
-            if self._stopped():
-                task.cancel()
-                await asyncio.wait([task])
-                return
-        task.result()
+        try:
+            while not task.done() and not self._stopped():
+                await asyncio.wait([task], timeout=_ASK_EVERY)
+            if task.done():
+                task.result()
+        finally:
+            # Also on Ctrl-C, which cancels this coroutine: nothing goes on behind its back.
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     def _say(self, text: str) -> None:
         self._log.archive(text)
