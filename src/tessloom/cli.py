@@ -53,7 +53,19 @@ app = typer.Typer(
 )
 
 
-Workers = Annotated[int, typer.Option("--workers", help="Processes that fetch and write.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Processes that fetch and write; default: as many as there are cores."
+    ),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        help="Address of a Dask scheduler whose workers do that instead; local: a cluster here.",
+    ),
+]
 Connections = Annotated[
     int | None,
     typer.Option("--connections", help="Most requests at a time to each mirror; gateway: 8."),
@@ -109,7 +121,8 @@ def _root(
 def build(
     pipelines: Annotated[list[PipelineName], typer.Argument(help="One pipeline or several.")],
     sector: Annotated[
-        list[int], typer.Option("--sector", "-s", help="TESS sector; may be given several times.")
+        list[str],
+        typer.Option("--sector", "-s", help="Sectors: 23, 1-26, 27-, all; may be repeated."),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The dataset's directory.")],
     archive: Annotated[
@@ -132,7 +145,8 @@ def build(
         str | None,
         typer.Option(help="Arrays of the HDF5 files: names with commas between, default, or all."),
     ] = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    dask: Dask = None,
     connections: Connections = None,
     patience: Patience = None,
     redirect_host: RedirectHosts = None,
@@ -167,6 +181,7 @@ def build(
             format=str(file_format),
             features=features,
             workers=workers,
+            dask=dask,
             connections=connections,
             policy=_policy(patience),
             redirect_hosts=redirect_host or (),
@@ -197,7 +212,8 @@ def retry(
     archive: Annotated[
         str | None, typer.Option(help=f"Default: the one it was built from. {_ARCHIVES}")
     ] = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    dask: Dask = None,
     connections: Connections = None,
     patience: Patience = None,
     redirect_host: RedirectHosts = None,
@@ -212,6 +228,7 @@ def retry(
             directory,
             archive=archive,
             workers=workers,
+            dask=dask,
             connections=connections,
             policy=_policy(patience),
             redirect_hosts=redirect_host or (),

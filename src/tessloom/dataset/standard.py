@@ -20,7 +20,7 @@ from tessloom.errors import DatasetError, RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -115,11 +115,19 @@ class StandardFormat:
         """Return the pipeline's directory, in capitals."""
         return root / pipeline.name.upper()
 
-    def partition_path(self, root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+    def partition_path(
+        self,
+        root: Path,
+        pipeline: Pipeline,
+        pixel: int,
+        sector: int,
+        *,
+        claimed: Container[Path] = (),
+    ) -> Path:
         """Return the file of one (pixel, sector)."""
         directory = self.directory(root, pipeline) / f"healpix={pixel}"
         first, own = directory / _FIRST, directory / f"s{sector:04d}-{_FIRST}"
-        taken = first.exists() and self.read_receipt(first).sector != sector
+        taken = first in claimed or (first.exists() and self.read_receipt(first).sector != sector)
         return own if taken or own.exists() else first
 
     def listing_path(self, root: Path, pipeline: Pipeline, sector: int) -> Path:
