@@ -215,7 +215,7 @@ def test_a_file_that_was_asked_for_something_else_is_not_kept() -> None:
 
 def test_a_partition_is_sent_to_a_worker_without_the_rest_of_its_sector() -> None:
     count = 50_000
-    columns = {name: [1] * count for name in KEY} | {"id": list(range(count))}
+    columns = {name: [1] * count for name in KEY} | {"version": ["v1"] * count}
     table = target_table(columns | {"healpix_29": [1] * 9 + [2**58] * (count - 9)}, count)
     small = make_partitions(TGLC, 23, in_partition_order(table))[0]
     sent = pickle.dumps(small)

@@ -67,24 +67,25 @@ class Ahead(Generic[T]):
         return self._end is not None
 
     def poll(self, timeout: float = 0.0) -> T | None:
-        """Return the next item, or None where there is none yet, or none any more.
-
-        Raises
-        ------
-        Exception
-            What making the items has raised.
-        """
-        if self._end is None:
-            try:
-                item = self._waiting.get(timeout > 0, timeout)
-            except queue.Empty:
-                return None
-            if isinstance(item, _Item):
-                return item.value
-            self._end = item
-        if self._end.error is not None:
-            raise self._end.error
+        """Return the next item, or None where there is none yet, or none any more."""
+        if self._end is not None:
+            return None
+        try:
+            item = self._waiting.get(timeout > 0, timeout)
+        except queue.Empty:
+            return None
+        if isinstance(item, _Item):
+            return item.value
+        self._end = item
         return None
+
+    def check(self) -> None:
+        """Raise what has ended the making of items, if it was an error.
+
+        It is not raised before, so that whoever takes items can finish those that were made.
+        """
+        if self._end is not None and self._end.error is not None:
+            raise self._end.error
 
     def _run(self) -> None:
         try:

@@ -288,6 +288,7 @@ def _build_all(
                 if write is not None
                 else _build_partitions(request, address, campaign, partitions)
             )
+            partitions.check()
     except Exception:
         # What is finished is a dataset: it opens, whatever stopped the build.
         with suppress(DatasetError):

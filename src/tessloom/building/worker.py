@@ -121,7 +121,7 @@ class Worker:
                 async with self._log.each_minute(archive.health):
                     await slide(archive.at_a_time, _Targets(partitions, self._begin), self._get)
         finally:
-            self._writing.shutdown(cancel_futures=True)
+            self._writing.shutdown()
             for builder in self._open:
                 builder.abandon()
             self._tell()
@@ -164,6 +164,7 @@ class Worker:
             if complete:
                 self._open.remove(builder)
                 self._log.partition(results[-1])
+                self._tell()
                 self._finished(results[-1])
 
     async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:
@@ -185,7 +186,9 @@ class Worker:
         return row
 
     def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._writing, work, *arguments)
+        loop = asyncio.get_running_loop()
+        # What has come in as a whole is still written, whatever ends the rest.
+        return asyncio.shield(loop.run_in_executor(self._writing, work, *arguments))
 
     def _count(self, *, failed: bool) -> None:
         self._done += 1
