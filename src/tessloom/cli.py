@@ -155,7 +155,8 @@ def build(
         Path | None, typer.Option(help="Also keep the FITS files here, as in the archive.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what there is to do; write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Say what there is to do and what it takes; write nothing."),
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again for what could not be had earlier.")

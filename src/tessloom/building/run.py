@@ -14,6 +14,7 @@ from tessloom.building.ahead import Ahead
 from tessloom.building.caching import listing_cache
 from tessloom.building.campaign import Campaign
 from tessloom.building.discovery import known_sectors
+from tessloom.building.estimate import estimate
 from tessloom.building.log import open_log
 from tessloom.building.opening import open_archive
 from tessloom.building.progress import Progress
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from tessloom.archive import ArchiveAddress, Listing, RetryPolicy
     from tessloom.building.campaign import ReadListing, Stopped
+    from tessloom.building.estimate import Estimate
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
     from tessloom.building.request import Sectors
@@ -136,7 +138,8 @@ def build(
     keep_fits
         Folder in which the FITS files are kept too, laid out as in the archive.
     dry_run
-        Read the lists and say what there is to do, write nothing.
+        Read the lists, fetch a small sample, and say what there is to do and what it will take;
+        write nothing.
     retry_failed
         Also ask again for targets that could not be had in an earlier build.
     refresh
@@ -345,6 +348,7 @@ def _plan_only(request: Request, address: ArchiveAddress, read: ReadListing) -> 
         return read(pipeline, sector, lambda: False)
 
     statuses: list[SectorStatus] = []
+    estimates: list[Estimate | None] = []
     for pipeline, sectors in request.sectors.items():
         for sector in sectors:
             plan = plan_sector(request, address, read_on, pipeline, sector)
@@ -363,8 +367,11 @@ def _plan_only(request: Request, address: ArchiveAddress, read: ReadListing) -> 
                     findings=plan.listing.findings,
                 )
             )
+            estimates.append(estimate(request, address, plan))
     built = sum(status.partitions_missing for status in statuses)
-    return Report(out=request.root, sectors=statuses, built=built, dry_run=True)
+    return Report(
+        out=request.root, sectors=statuses, built=built, dry_run=True, estimates=estimates
+    )
 
 
 @contextmanager
