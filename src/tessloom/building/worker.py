@@ -187,8 +187,11 @@ class Worker:
 
     def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        # What has come in as a whole is still written, whatever ends the rest.
-        return asyncio.shield(loop.run_in_executor(self._writing, work, *arguments))
+        future = loop.run_in_executor(self._writing, work, *arguments)
+        # What has come in as a whole is still written, whatever ends the rest; then nobody waits
+        # for an error any more, and asyncio would print it.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return asyncio.shield(future)
 
     def _count(self, *, failed: bool) -> None:
         self._done += 1
