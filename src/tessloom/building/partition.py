@@ -150,7 +150,7 @@ class PartitionBuilder:
         self._moved += int(moved.sum())
         fresh = [row for row in rows if isinstance(row, Row)]
         self._synthetic |= any(row.synthetic for row in fresh)
-        self._unknown += self._format.unknown_columns(fresh)
+        self._unknown.update(name for row in fresh for name in row.unknown)
         self._object_ids.update(row.object_id for row in rows)
 
     def _loaded(self, row: Row | Kept) -> Row | StoredRow:

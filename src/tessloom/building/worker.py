@@ -222,7 +222,7 @@ class _Worker:
 
 def _size(outcome: Row | Kept | Failure) -> int:
     """Return the bytes of memory that an outcome holds."""
-    return outcome.records.nbytes if isinstance(outcome, Row) else 0
+    return outcome.nbytes if isinstance(outcome, Row) else 0
 
 
 class _Memory:
