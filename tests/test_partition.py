@@ -70,7 +70,7 @@ def failure(identifier: int) -> Failure:
 
 def as_asked(receipt: Receipt) -> Receipt:
     """Return a receipt without what the writer adds."""
-    return replace(receipt, checksum="", features=())
+    return replace(receipt, checksum="", features=(), contiguous=False)
 
 
 def without(row: Row, **scalars: Any) -> Row:
@@ -580,3 +580,38 @@ def test_every_file_of_every_era_is_read_back_as_it_was_written(
     for path in paths:
         write_again(dataset_format, pipeline, path, tmp_path / "copy")
         assert (tmp_path / "copy").read_bytes() == path.read_bytes(), path
+
+
+class TestContiguousHdf5Partition(TestHdf5Partition):
+    dataset_format = StandardFormat(contiguous=True)
+
+    def test_it_has_the_values_of_a_compressed_file_in_one_block_an_array(
+        self,
+        partition: Partition,
+        outcomes: list[Row | Failure],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
+        cut = [cut_to(o, 99 + n) if isinstance(o, Row) else o for n, o in enumerate(outcomes)]
+        compressed = TestHdf5Partition()
+        compressed.write(partition, cut, tmp_path / "compressed")
+        self.write(partition, cut, tmp_path / "contiguous")
+        with (
+            h5py.File(compressed.path_of(partition, tmp_path / "compressed")) as one,
+            h5py.File(self.path_of(partition, tmp_path / "contiguous")) as other,
+        ):
+            assert set(one) == set(other)
+            for name, array in other.items():
+                assert array.chunks is None
+                assert array.compression is None
+                assert one[name].compression == (None if name == "object_id" else "gzip")
+                assert array.dtype == one[name].dtype
+                np.testing.assert_array_equal(array[:], one[name][:], name)
+
+    def test_nothing_is_left_beside_the_file(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        self.write(partition, outcomes, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        assert [found.name for found in path.parent.iterdir()] == [path.name]

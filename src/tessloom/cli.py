@@ -132,6 +132,9 @@ def build(
         str | None,
         typer.Option(help="Arrays of the HDF5 files: names with commas between, default, or all."),
     ] = None,
+    contiguous: Annotated[
+        bool, typer.Option("--contiguous", help="HDF5 arrays in one block each, uncompressed.")
+    ] = False,
     workers: Workers = 1,
     connections: Connections = None,
     patience: Patience = None,
@@ -166,6 +169,7 @@ def build(
             targets=targets,
             format=str(file_format),
             features=features,
+            contiguous=contiguous,
             workers=workers,
             connections=connections,
             policy=_policy(patience),
