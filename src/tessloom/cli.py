@@ -145,6 +145,9 @@ def build(
         str | None,
         typer.Option(help="Arrays of the HDF5 files: names with commas between, default, or all."),
     ] = None,
+    contiguous: Annotated[
+        bool, typer.Option("--contiguous", help="HDF5 arrays in one block each, uncompressed.")
+    ] = False,
     workers: Workers = None,
     dask: Dask = None,
     connections: Connections = None,
@@ -181,6 +184,7 @@ def build(
             targets=targets,
             format=str(file_format),
             features=features,
+            contiguous=contiguous,
             workers=workers,
             dask=dask,
             connections=connections,

@@ -161,9 +161,11 @@ def parse_selection(
     return Selection(limit=TINY if tiny else limit, sample=sample, targets=identifiers)
 
 
-def parse_format(name: str, features: str | Iterable[str] | None) -> DatasetFormat:
+def parse_format(
+    name: str, features: str | Iterable[str] | None, *, contiguous: bool = False
+) -> DatasetFormat:
     """Return the format of the files, with the features that they shall hold."""
-    return choose_format(name, parse_features(features))
+    return choose_format(name, parse_features(features), contiguous=contiguous)
 
 
 def parse_features(features: str | Iterable[str] | None) -> tuple[str, ...] | None:

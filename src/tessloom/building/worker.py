@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     # A target: which partition it is of, its number there, and what the listing says of it.
     Item = tuple[PartitionBuilder, int, dict[str, Any]]
 
-# Light curves that are on their way, wait for their row group to fill, or to be written. One row
-# group has 128 MB at most; 256 requests for the largest files have 300 MB.
-MEMORY = 320 * 2**20
+# Light curves that are on their way, wait for their row group to fill, or to be written. Beside
+# them, one row group's columns are end to end in memory, and all else takes some 200 MB.
+MEMORY = 192 * 2**20
+_LARGEST = 1_200_000
 _REPORT_EVERY = 0.2
 
 
@@ -160,7 +161,7 @@ class Worker:
             if not isinstance(outcome, Kept):
                 self._count(failed=isinstance(outcome, Failure))
             results = await asyncio.gather(*writes)
-            self._memory.give_back(sum(_size(row) for group in groups for row in group.rows))
+            self._memory.give_back(sum(group.nbytes for group in groups))
             if complete:
                 self._open.remove(builder)
                 self._log.partition(results[-1])
@@ -239,7 +240,7 @@ class _Targets:
 
 def _size(outcome: Row | Kept | Failure) -> int:
     """Return the bytes of memory that an outcome holds."""
-    return outcome.records.nbytes if isinstance(outcome, Row) else 0
+    return outcome.nbytes if isinstance(outcome, Row) else 0
 
 
 class _Memory:
@@ -253,7 +254,9 @@ class _Memory:
         self._size = size
         self._taken = 0
         self._under_way = 0
-        self._typical = 0.0  # bytes of a light curve, as they come in
+        # Bytes of a light curve, as they come in. At first the largest are expected, as otherwise
+        # all requests would be under way before anything is known.
+        self._typical = float(_LARGEST)
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
 
