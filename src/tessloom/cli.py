@@ -27,6 +27,7 @@ _ARCHIVES = (
     "mast (S3, the static archive, the gateway, in turn), s3, static or gateway alone, demo "
     "(synthetic, works offline), the http(s) address of a mirror, or a folder."
 )
+_PLACE = "The dataset's directory, or its URL: s3://bucket/prefix."
 _FAILURES_SHOWN = 20
 _OPENING = {
     "parquet": """
@@ -53,6 +54,7 @@ app = typer.Typer(
 )
 
 
+Directory = Annotated[str, typer.Argument(metavar="DIR", help=_PLACE)]
 Workers = Annotated[int, typer.Option("--workers", help="Processes that fetch and write.")]
 Connections = Annotated[
     int | None,
@@ -111,7 +113,7 @@ def build(
     sector: Annotated[
         list[int], typer.Option("--sector", "-s", help="TESS sector; may be given several times.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The dataset's directory.")],
+    out: Annotated[str, typer.Option("--out", "-o", help=_PLACE)],
     archive: Annotated[
         str,
         typer.Option(envvar=ARCHIVE_VARIABLE, help=_ARCHIVES),
@@ -193,7 +195,7 @@ def build(
 
 @app.command()
 def retry(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    directory: Directory,
     archive: Annotated[
         str | None, typer.Option(help=f"Default: the one it was built from. {_ARCHIVES}")
     ] = None,
@@ -227,7 +229,7 @@ def retry(
 
 @app.command()
 def verify(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    directory: Directory,
     against_archive: Annotated[
         int,
         typer.Option("--against-archive", metavar="N", help="Compare N light curves with it."),
@@ -273,7 +275,7 @@ def sectors(
 
 @app.command()
 def status(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    directory: Directory,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, with every failure.")
     ] = False,

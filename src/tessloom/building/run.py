@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import filelock
 
 from tessloom.archive import event_loop, is_synthetic, read_listing
 from tessloom.building.caching import listing_cache
@@ -27,15 +25,17 @@ from tessloom.building.sector_plan import plan_sector
 from tessloom.building.worker import Job
 from tessloom.dataset.card import check_card
 from tessloom.dataset.formats import check_format
-from tessloom.dataset.layout import LOCK, cannot_write, remove_partial_files
+from tessloom.dataset.layout import remove_partial_files
 from tessloom.dataset.listing_file import write_listing_file
+from tessloom.dataset.lock import locked
 from tessloom.dataset.status import SectorStatus, holds_synthetic, sector_status, unplaced
-from tessloom.errors import DatasetError, DatasetLockedError
+from tessloom.dataset.storage import open_directory, store_failures
+from tessloom.errors import DatasetError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from tessloom.archive import ArchiveAddress, Listing, RetryPolicy
     from tessloom.building.log import Log
@@ -84,7 +84,8 @@ def build(
     sector
         One TESS sector or several.
     out
-        The dataset's directory; it is made where there is none.
+        The dataset's directory, which is made where there is none, or the URL of a place in an
+        object store, such as ``s3://bucket/prefix`` (needs ``tessloom[s3]``).
     archive
         ``"mast"`` (for each file S3, then the static archive, then the gateway), one of its mirrors
         ``"s3"``, ``"static"`` and ``"gateway"`` alone, ``"demo"``, the http(s) address of a
@@ -149,7 +150,7 @@ def build(
     for pipeline in declared:
         dataset_format.row_format(pipeline)  # so that an unknown feature is found out here
     request = Request(
-        root=Path(out),
+        root=open_directory(out),
         dataset_format=dataset_format,
         pipelines=declared,
         sectors=parse_sectors(sector),
@@ -161,9 +162,10 @@ def build(
         progress=progress or Progress(),
         log=None if log_file is None else Path(log_file),
     )
-    with open_archive(
+    archives = open_archive(
         archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts
-    ) as address:
+    )
+    with archives as address, store_failures(request.root):
 
         def read(pipeline: Pipeline, sector: int) -> Listing:
             request.progress.listing(pipeline, sector)
@@ -172,7 +174,7 @@ def build(
         check_directory(request.root, dataset_format, declared)
         if dry_run:
             return _plan_only(request, address, read)
-        with _locked(request.root):
+        with locked(request.root):
             return _build(request, address, read)
 
 
@@ -216,7 +218,7 @@ def build_targets(
     DatasetError
         As in `build`.
     """
-    with _locked(request.root):
+    with locked(request.root):
         return _build(request, address, lambda _pipeline, _sector: listing, write)
 
 
@@ -345,21 +347,3 @@ def _plan_only(request: Request, address: ArchiveAddress, read: ReadListing) -> 
             )
     built = sum(status.partitions_missing for status in statuses)
     return Report(out=request.root, sectors=statuses, built=built, dry_run=True)
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(root / LOCK)
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise DatasetLockedError(
-            f"another tessloom build is writing to {root}: wait for it, or use another directory"
-        ) from None
-    except OSError as error:
-        raise cannot_write(root, error) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,14 +20,15 @@ from tessloom.building.progress import Progress
 from tessloom.building.request import Request, parse_count
 from tessloom.building.run import build_targets
 from tessloom.dataset.formats import find_format
-from tessloom.dataset.layout import LOCK
 from tessloom.dataset.listing_checks import targets_by_pixel
 from tessloom.dataset.listing_file import read_listing_file
+from tessloom.dataset.lock import unwritten
 from tessloom.dataset.partition_checks import row_keys
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
+from tessloom.dataset.storage import open_directory, store_failures
 from tessloom.dataset.verification import Problem, Verification
 from tessloom.dataset.verify import verify_dataset
-from tessloom.errors import ArchiveError, DatasetError, DatasetLockedError
+from tessloom.errors import ArchiveError, DatasetError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def verify(
     DatasetLockedError
         A build is writing to the directory.
     """
-    root = Path(directory)
+    root = open_directory(directory)
     number = against_archive and parse_count("against_archive", against_archive)
-    with _while_nothing_is_written(root):
+    with store_failures(root), unwritten(root):
         verification = verify_dataset(root, report=report)
         if not number:
             return verification
@@ -99,21 +99,6 @@ def verify(
         problems=(*verification.problems, *comparison.problems),
         notes=(*verification.notes, *comparison.notes),
     )
-
-
-@contextmanager
-def _while_nothing_is_written(root: Path) -> Iterator[None]:
-    with ExitStack() as stack:
-        if (root / LOCK).exists():
-            try:
-                stack.enter_context(filelock.FileLock(root / LOCK, blocking=False))
-            except filelock.Timeout:
-                raise DatasetLockedError(
-                    f"a tessloom build is writing to {root}: verify it when that is done"
-                ) from None
-            except OSError:
-                pass  # nobody can build where nothing can be written
-        yield
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -10,6 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
+from tessloom.dataset.opening import parquet_file
+from tessloom.dataset.storage import make_directory
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -59,7 +62,7 @@ def write_listing_file(path: Path, listing: ListingFile) -> None:
     targets = listing.targets.replace_schema_metadata({_KEY: json.dumps(content, sort_keys=True)})
     partial = partial_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         pq.write_table(targets, partial, compression="zstd", row_group_size=_ROW_GROUP)
         put_in_place(partial, path)
     except OSError as error:
@@ -76,7 +79,7 @@ def read_listing_file(path: Path, *, columns: list[str] | None = None) -> Listin
         The file is damaged.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with parquet_file(path) as file:
             targets = file.read(columns)
             content = json.loads((file.schema_arrow.metadata or {})[_KEY])
         return ListingFile(targets=targets.replace_schema_metadata(), **content)
@@ -94,8 +97,9 @@ class ListingRows:
     """
 
     def __init__(self, path: Path) -> None:
+        self._opened = ExitStack()
         try:
-            self._file = pq.ParquetFile(path)
+            self._file = self._opened.enter_context(parquet_file(path))
         except (OSError, pa.ArrowInvalid) as error:
             raise _damaged(path, error) from error
         self._path = path
@@ -111,7 +115,7 @@ class ListingRows:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        self._opened.close()
 
     def rows(self, start: int, count: int) -> pa.Table:
         """Return `count` rows from number `start` on."""
