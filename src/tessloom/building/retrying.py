@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
     from tessloom.archive import ArchiveAddress, RetryPolicy
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
 
 def retry(
-    directory: str | os.PathLike[str],
+    directory: Place,
     *,
     archive: str | None = None,
     workers: int = 1,

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tessloom.building.plan import Partition
     from tessloom.building.sector_plan import ReadListing, SectorPlan
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
     # How partitions become files.
@@ -53,7 +54,7 @@ def build(
     pipelines: str | Iterable[str],
     *,
     sector: int | Iterable[int],
-    out: str | os.PathLike[str],
+    out: Place,
     archive: str | None = None,
     tiny: bool = False,
     limit: int | None = None,

@@ -32,13 +32,13 @@ from tessloom.errors import ArchiveError, DatasetError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
     from tessloom.archive import ArchiveAddress
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.partition_checks import Key
     from tessloom.dataset.receipt import Receipt
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
 # What was read from the disk should not wait for hours to be told.
@@ -51,7 +51,7 @@ _NEWER = (
 
 
 def verify(
-    directory: str | os.PathLike[str],
+    directory: Place,
     *,
     against_archive: int = 0,
     archive: str | None = None,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # may fail, and clocks differ.
 _RENEW_EVERY = 60.0
 _ABANDONED_AFTER = 600.0
+_TAKEN = "another tessloom build is writing to {root}: wait for it, or use another directory"
 
 
 @contextmanager
@@ -72,13 +73,6 @@ def unwritten(root: Path) -> Iterator[None]:
         lock.release()
 
 
-def _taken(root: Path, advice: str) -> DatasetLockedError:
-    return DatasetLockedError(
-        f"another tessloom build is writing to {root}: wait for it, or use another directory"
-        + advice
-    )
-
-
 @contextmanager
 def _locked_on_disk(root: Path) -> Iterator[None]:
     try:
@@ -86,7 +80,7 @@ def _locked_on_disk(root: Path) -> Iterator[None]:
         lock = filelock.FileLock(root / LOCK)
         lock.acquire(blocking=False)
     except filelock.Timeout:
-        raise _taken(root, "") from None
+        raise DatasetLockedError(_TAKEN.format(root=root)) from None
     except OSError as error:
         raise cannot_write(root, error) from error
     try:
@@ -105,10 +99,9 @@ def _locked_in_store(root: Path) -> Iterator[None]:
         raise cannot_write(root, error) from error
     if holder is not None:
         minutes = round(_ABANDONED_AFTER / 60)
-        raise _taken(
-            root,
-            f". It is process {holder.process} on {holder.machine}; if that was killed, {root} is "
-            f"free {minutes} minutes after",
+        raise DatasetLockedError(
+            f"{_TAKEN.format(root=root)}. It is process {holder.process} on {holder.machine}, "
+            f"heard of at {holder.renewed}; {minutes} minutes later it is taken for killed"
         )
     try:
         yield
@@ -116,7 +109,10 @@ def _locked_in_store(root: Path) -> Iterator[None]:
         lease.release()
         raise
     if not lease.release():
-        raise _taken(root, ", which took it over while this one was silent")
+        raise DatasetLockedError(
+            f"another tessloom build took {root} over, because this one was silent for long: "
+            "wait for it, then run the same command again"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,13 +159,8 @@ class _Lease:
 
     def holder(self) -> _Holder | None:
         """Return who has it; None if it is free."""
-        try:
-            found = _Holder(**json.loads(self._store.cat_file(self._name)))
-        except FileNotFoundError:
-            return None
-        except (TypeError, ValueError):
-            return None  # no build of ours has written it
-        return None if found.is_gone else found
+        found = self._read()
+        return None if found is None or found.is_gone else found
 
     def acquire(self) -> _Holder | None:
         """Take it if it is free; return None, or who has it."""
@@ -200,12 +191,20 @@ class _Lease:
             return False
         return True
 
+    def _read(self) -> _Holder | None:
+        try:
+            return _Holder(**json.loads(self._store.cat_file(self._name)))
+        except FileNotFoundError:
+            return None
+        except (TypeError, ValueError):
+            return None  # no build has written it
+
     def _remove(self) -> None:
         with suppress(FileNotFoundError):
             self._store.rm_file(self._name)
 
     def _is_own(self) -> bool:
-        holder = self.holder()
+        holder = self._read()
         return holder is not None and holder.token == self._own.token
 
     def _renew(self) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from typing import TYPE_CHECKING, Any, Self
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pyarrow.parquet as pq
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     import h5py
 
 # HDF5 reads some hundred bytes here and there, and its arrays chunk by chunk.
-_HDF5_AHEAD = 2**20
-_ALL_AHEAD = 8 * 2**20
+_HDF5_PIECES = (2**20, 16)
+_ONE_AFTER_THE_OTHER = (8 * 2**20, 1)
 
 
 @contextlib.contextmanager
@@ -44,7 +45,7 @@ def hdf5_file(path: Path) -> Iterator[h5py.File]:
         with h5py.File(path) as file:
             yield file
     else:
-        with io.BufferedReader(StoredFile(path), _HDF5_AHEAD) as stored, h5py.File(stored) as file:
+        with StoredFile(path, *_HDF5_PIECES) as stored, h5py.File(stored) as file:
             yield file
 
 
@@ -52,11 +53,18 @@ def bytes_from_start(path: Path) -> BinaryIO:
     """Open a file that is read from its start to its end."""
     if is_local(path):
         return path.open("rb", buffering=0)
-    return io.BufferedReader(StoredFile(path), _ALL_AHEAD)
+    return cast("BinaryIO", StoredFile(path, *_ONE_AFTER_THE_OTHER))
 
 
 class StoredFile(io.RawIOBase):
     """A file in a store, of which each read is one request for just these bytes.
+
+    Parameters
+    ----------
+    piece
+        If it is not 0, so many bytes are requested at a time, and kept.
+    kept
+        The number of pieces in memory.
 
     Raises
     ------
@@ -66,10 +74,12 @@ class StoredFile(io.RawIOBase):
         There is none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, piece: int = 0, kept: int = 1) -> None:
         self._path = path
         self._store, self._name = store_of(path)
         self._position = 0
+        self._piece_size = piece
+        self._piece = lru_cache(kept)(self._fetch_piece)
         with self._reading():
             self._size = int(self._store.info(self._name)["size"])
 
@@ -97,14 +107,28 @@ class StoredFile(io.RawIOBase):
         stop = min(self._position + len(view), self._size)
         if stop <= self._position:
             return 0
-        with self._reading():
-            body = self._store.cat_file(self._name, start=self._position, end=stop)
+        body = self._read(self._position, stop)
         view[: len(body)] = body
         self._position += len(body)
         return len(body)
 
     def __enter__(self) -> Self:
         return self
+
+    def _read(self, start: int, stop: int) -> bytes:
+        if not self._piece_size:
+            return self._fetch(start, stop)
+        pieces = range(start // self._piece_size, (stop - 1) // self._piece_size + 1)
+        before = pieces[0] * self._piece_size
+        return b"".join(map(self._piece, pieces))[start - before : stop - before]
+
+    def _fetch_piece(self, number: int) -> bytes:
+        start = number * self._piece_size
+        return self._fetch(start, min(start + self._piece_size, self._size))
+
+    def _fetch(self, start: int, stop: int) -> bytes:
+        with self._reading():
+            return bytes(self._store.cat_file(self._name, start=start, end=stop))
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:

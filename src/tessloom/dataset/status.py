@@ -19,13 +19,13 @@ from tessloom.healpix import coarser
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
 
@@ -87,7 +87,7 @@ class SectorStatus:
         }
 
 
-def read_status(directory: str | os.PathLike[str]) -> list[SectorStatus]:
+def read_status(directory: Place) -> list[SectorStatus]:
     """Read what a dataset's directory has and lacks, a value for each (pipeline, sector).
 
     Raises

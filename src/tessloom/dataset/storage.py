@@ -8,6 +8,7 @@ found by one listing. How they are read stands in `opening`.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import tempfile
@@ -18,13 +19,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from tessloom.errors import DatasetError, RequestError, TessloomError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
+
+    from upath import UPath
+
+    # What a user says of where a dataset is.
+    Place = str | os.PathLike[str] | UPath
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)")
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)")
 _LOCAL = ("file", "local")
 _READ_ONLY = ("data", "github", "http", "https")
 # Where an upload is complete or absent, and replaces at once what was there.
@@ -38,14 +43,14 @@ _AT_ONCE = 32
 _HINT = "pip install 'tessloom[s3]' for s3://, and the fsspec package of the store for others"
 
 
-def open_directory(place: str | os.PathLike[str]) -> Path:
+def open_directory(place: Place) -> Path:
     """Return the path of a dataset's directory, which need not exist.
 
     Parameters
     ----------
     place
-        A path, or a URL of a file system that fsspec knows: ``s3://bucket/prefix``,
-        ``gs://…``, ``abfs://…``. A `upath.UPath` brings storage options along.
+        A path, or a URL of a file system that fsspec knows, such as ``s3://bucket/prefix``. A
+        `upath.UPath` brings its storage options along.
 
     Raises
     ------
@@ -54,10 +59,10 @@ def open_directory(place: str | os.PathLike[str]) -> Path:
     DatasetError
         The store can't be used so: an account or credentials are missing.
     """
-    text = str(place)
+    text = os.fspath(place) if isinstance(place, str | os.PathLike) else str(place)
     match = _URL.fullmatch(text)
     if match is None:
-        return Path(place)
+        return Path(text)
     scheme, rest = match[1].lower(), match[2]
     if scheme in _LOCAL:
         return Path(rest)
