@@ -41,6 +41,18 @@ or with Hugging Face datasets: load_dataset("{out}", "{name}", split="s{sector:0
 Open it with Hugging Face datasets: load_dataset("{out}", "{name}", split="train")
 or each file with h5py: {out}/{capitals}/healpix=.../001-of-001.hdf5""",
 }
+_OPENING_BY_URL = {
+    "parquet": """
+Open it in Python:
+    import pyarrow.parquet as pq
+    stars = pq.read_table("{out}/{name}/catalog/dataset", partitioning=None)
+or in LSDB: lsdb.open_catalog(upath.UPath("{out}/{name}"))
+or with Hugging Face datasets:
+    load_dataset("parquet", data_files="{out}/{name}/catalog/dataset/**/s{sector:04d}.parquet")""",
+    "hdf5": """
+Open a file with h5py:
+    h5py.File(upath.UPath("{out}/{capitals}/healpix=.../001-of-001.hdf5").open("rb"))""",
+}
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -187,7 +199,7 @@ def build(
     first = next((sector for sector in report.sectors if sector.written), None)
     if first:
         name = first.pipeline
-        opening = _OPENING[file_format]
+        opening = (_OPENING_BY_URL if "://" in out else _OPENING)[file_format]
         typer.echo(opening.format(out=out, name=name, capitals=name.upper(), sector=first.sector))
     if not report.complete:
         raise typer.Exit(INCOMPLETE)

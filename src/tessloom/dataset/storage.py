@@ -33,7 +33,8 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)")
 _LOCAL = ("file", "local")
 _READ_ONLY = ("data", "github", "http", "https")
 # Where an upload is complete or absent, and replaces at once what was there.
-_OBJECT_STORES = {"abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"}
+_S3 = {"s3", "s3a"}
+_OBJECT_STORES = {"abfs", "abfss", "az", "gcs", "gs", *_S3}
 # Whose errors are no OSError, though they tell of the store: no credentials, no connection.
 _LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "requests"}
 # s3fs itself would hold 500 MB of an upload in memory.
@@ -81,7 +82,10 @@ def open_directory(place: Place) -> Path:
     except ValueError as error:
         raise RequestError(f"{scheme}:// is no kind of store that fsspec knows: {text}") from error
     # A listing that is remembered may be out of date, and what there is to do follows from it.
-    options = dict(getattr(place, "storage_options", {})) | {"use_listings_cache": False}
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if scheme in _S3:
+        options["config_kwargs"] = {"max_pool_connections": _AT_ONCE}
+    options = options | dict(getattr(place, "storage_options", {}))
     path = UPath(text.rstrip("/"), **options)
     # What is used of a path, a UPath has too.
     root = cast("Path", path)
@@ -145,7 +149,7 @@ def upload(file: Path, path: Path) -> None:
     store, name = store_of(path)
     with as_os_error():
         if path.protocol in _OBJECT_STORES:  # type: ignore[attr-defined]
-            options = _S3_UPLOAD if "s3" in store.protocol else {}
+            options = _S3_UPLOAD if path.protocol in _S3 else {}  # type: ignore[attr-defined]
             store.put_file(str(file), name, **options)
             return
         partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
