@@ -19,6 +19,7 @@ from tessloom.building.run import build_targets, check_directory
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.status import sector_status
+from tessloom.dataset.storage import open_directory, store_failures
 from tessloom.errors import NotListedError, RequestError
 from tessloom.pipelines import PIPELINES
 
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
 
     from tessloom.archive import ArchiveAddress, RetryPolicy
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
 
 def retry(
-    directory: str | os.PathLike[str],
+    directory: Place,
     *,
     archive: str | None = None,
     workers: int | None = None,
@@ -74,11 +76,12 @@ def retry(
     ArchiveError, DatasetError
         As in `tessloom.build`.
     """
-    root = Path(directory)
-    found = find_format(root)
-    if found is None:
-        raise RequestError(f"there is no tessloom dataset in {root}")
-    check_directory(root, found, ())
+    root = open_directory(directory)
+    with store_failures(root):
+        found = find_format(root)
+        if found is None:
+            raise RequestError(f"there is no tessloom dataset in {root}")
+        check_directory(root, found, ())
     request = Request(
         root=root,
         dataset_format=found,
@@ -93,6 +96,16 @@ def retry(
     find = partial(
         open_archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts
     )
+    with store_failures(root):
+        return _retry_sectors(request, archive, find)
+
+
+def _retry_sectors(
+    request: Request,
+    archive: str | None,
+    find: Callable[[str], AbstractContextManager[ArchiveAddress]],
+) -> Report:
+    found, root = request.dataset_format, request.root
     report = Report(out=root, sectors=[], built=0)
     for name in PIPELINES:
         pipeline = found.declare(PIPELINES[name])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import filelock
 
 from tessloom.archive import event_loop, ranges, read_listing
 from tessloom.building.ahead import Ahead
@@ -31,14 +29,15 @@ from tessloom.building.sector_plan import plan_sector
 from tessloom.building.worker import Job
 from tessloom.dataset.card import check_card
 from tessloom.dataset.formats import check_format
-from tessloom.dataset.layout import LOCK, cannot_write
+from tessloom.dataset.lock import locked
 from tessloom.dataset.status import SectorStatus, sector_status, unplaced
-from tessloom.errors import DatasetError, DatasetLockedError, UnknownSectorError
+from tessloom.dataset.storage import open_directory, store_failures
+from tessloom.errors import DatasetError, UnknownSectorError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
 
     from distributed import Client
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
     from tessloom.building.plan import Partition
     from tessloom.building.request import Sectors
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
     # How partitions become files.
@@ -64,7 +64,7 @@ def build(
     pipelines: str | Iterable[str],
     *,
     sector: int | str | Iterable[int | str],
-    out: str | os.PathLike[str],
+    out: Place,
     archive: str | None = None,
     tiny: bool = False,
     limit: int | None = None,
@@ -99,7 +99,8 @@ def build(
         One TESS sector or several, ranges such as ``"1-26"`` or ``"27-"``, or ``"all"``. Of a
         range, those are built that the archive has; `Report.notes` names the others.
     out
-        The dataset's directory; it is made where there is none.
+        The dataset's directory, which is made where there is none, or the URL of a place in an
+        object store, such as ``s3://bucket/prefix`` (needs ``tessloom[s3]``).
     archive
         ``"mast"`` (for each file S3, then the static archive, then the gateway), one of its mirrors
         ``"s3"``, ``"static"`` and ``"gateway"`` alone, ``"demo"``, the http(s) address of a
@@ -175,7 +176,7 @@ def build(
         dataset_format.row_format(pipeline)  # so that an unknown feature is found out here
     asked = parse_sectors(sector)
     request = Request(
-        root=Path(out),
+        root=open_directory(out),
         dataset_format=dataset_format,
         sectors=dict.fromkeys(declared, asked.single),
         selection=parse_selection(tiny=tiny, limit=limit, sample=sample, targets=targets),
@@ -186,9 +187,10 @@ def build(
         progress=progress or Progress(),
         log=None if log_file is None else Path(log_file),
     )
-    with open_archive(
+    archives = open_archive(
         archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts
-    ) as address:
+    )
+    with archives as address, store_failures(request.root):
 
         def read(pipeline: Pipeline, sector: int, stopped: Stopped) -> Listing:
             request.progress.listing(pipeline, sector)
@@ -200,7 +202,7 @@ def build(
         if dry_run:
             report = _plan_only(request, address, read)
         else:
-            with _locked(request.root):
+            with locked(request.root):
                 report = _build(request, address, read)
         return replace(report, notes=[*notes, *report.notes])
 
@@ -264,7 +266,7 @@ def build_targets(
     DatasetError
         As in `build`.
     """
-    with _locked(request.root):
+    with locked(request.root):
         return _build(request, address, lambda _pipeline, _sector, _stopped: listing, write)
 
 
@@ -376,21 +378,3 @@ def _plan_only(request: Request, address: ArchiveAddress, read: ReadListing) -> 
     return Report(
         out=request.root, sectors=statuses, built=built, dry_run=True, estimates=estimates
     )
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(root / LOCK)
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise DatasetLockedError(
-            f"another tessloom build is writing to {root}: wait for it, or use another directory"
-        ) from None
-    except OSError as error:
-        raise cannot_write(root, error) from error
-    try:
-        yield
-    finally:
-        lock.release()

@@ -15,6 +15,7 @@ from tessloom.building.plan import (
 )
 from tessloom.dataset.listing_file import ListingFile, read_listing_file
 from tessloom.dataset.status import unplaced
+from tessloom.dataset.storage import for_each, present
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -124,23 +125,21 @@ def _merged(
 def _receipts(
     request: Request, partitions: list[Partition], claimed: Container[Path]
 ) -> dict[int, Receipt]:
-    dataset_format = request.dataset_format
-    paths = {
-        partition.pixel: dataset_format.partition_path(
-            request.root,
-            partition.pipeline,
-            partition.pixel,
-            partition.sector,
-            claimed=claimed,
+    if not partitions:
+        return {}
+    dataset_format, root = request.dataset_format, request.root
+
+    def find(partition: Partition) -> Path:
+        return dataset_format.partition_path(
+            root, partition.pipeline, partition.pixel, partition.sector, claimed=claimed
         )
-        for partition in partitions
-    }
+
+    paths = list(for_each(find, partitions, root))
+    there = present(dataset_format.directory(root, partitions[0].pipeline), paths)
+    built = [pair for pair in zip(partitions, paths, strict=True) if pair[1] in there]
+    found = for_each(dataset_format.read_receipt, (path for _, path in built), root)
     receipts = {}
-    for partition in partitions:
-        path = paths[partition.pixel]
-        if not path.exists():
-            continue
-        receipt = dataset_format.read_receipt(path)
+    for (partition, path), receipt in zip(built, found, strict=True):
         wanted = (partition.pipeline.name, partition.sector, partition.pixel)
         if (receipt.pipeline, receipt.sector, receipt.pixel) != wanted:
             raise DatasetError(

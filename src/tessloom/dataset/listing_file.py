@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
+from tessloom.dataset.opening import parquet_file
+from tessloom.dataset.storage import make_directory
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def write_listing_file(path: Path, listing: ListingFile) -> None:
     targets = listing.targets.replace_schema_metadata({_KEY: json.dumps(content, sort_keys=True)})
     partial = partial_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         pq.write_table(targets, partial, compression="zstd")
         put_in_place(partial, path)
     except OSError as error:
@@ -73,7 +75,7 @@ def read_listing_file(path: Path, *, columns: list[str] | None = None) -> Listin
         The file is damaged.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with parquet_file(path) as file:
             targets = file.read(columns)
             content = json.loads((file.schema_arrow.metadata or {})[_KEY])
         return ListingFile(targets=targets.replace_schema_metadata(), **content)
