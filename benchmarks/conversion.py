@@ -1,0 +1,214 @@
+"""A folder of FITS files made a dataset, against the way of the existing builder.
+
+*Ours* is the command ``tessloom build``, start-up and everything after the last light curve
+included, with all columns for Parquet and the existing builder's own for HDF5. The existing way
+(`references.existing_way`) is measured on fewer files in this process, its imports done, and only
+its own columns are asked of it. Both are CPU seconds for each file, over all threads: what one
+core can do. Wall time is in the figures.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from fields import ERAS, HALF_HOUR, LONG, light_curve_files
+from measuring import cpu_seconds, noise, ratio, take_turns
+from processes import TESSLOOM, Finished, on_core, run
+from references import by_pixel, existing_way
+from table import Row, Skipped
+
+from tessloom.building.partition import MOST_BYTES, MOST_ROWS
+from tessloom.dataset.parquet import ParquetWriter
+from tessloom.dataset.rows import RowFormat
+from tessloom.fits import Decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from fields import Field
+    from table import Line
+
+    from tessloom.dataset.rows import Row as LightCurveRow
+
+_PARQUET = {
+    HALF_HOUR: {"tglc": 25.0, "qlp": 18.0, "spoc": 25.0},
+    LONG: {"tglc": 6.0, "qlp": 3.5, "spoc": 8.0},
+}
+_CONTIGUOUS = {"tglc": 50.0, "qlp": 25.0, "spoc": 100.0}
+_LARGEST_SHARE = 45.0  # of the raw columns, TGLC, in per cent
+_ENCODED = 350.0  # MB/s
+_WORKERS = 1.8
+_CONTIGUOUS_OPTIONS = ("--format", "hdf5", "--contiguous")
+
+
+def conversion(field: Field, root: Path, rounds: int, existing_files: int) -> Iterator[Line]:
+    """Yield the lines on folder to dataset: Parquet, and contiguous HDF5 where there is one."""
+    pixels = by_pixel(field, root, min(existing_files, field.files))
+    files = sum(map(len, pixels.values()))
+    ours = {"Parquet": Build(field, root)}
+    if "--contiguous" in run([TESSLOOM, "build", "--help"]).output:
+        ours["contiguous HDF5"] = Build(field, root, *_CONTIGUOUS_OPTIONS)
+
+    def existing() -> float:
+        with tempfile.TemporaryDirectory(dir=root.parent) as out:
+            return cpu_seconds(lambda: existing_way(field.pipeline, pixels, Path(out))) / files
+
+    works: dict[str, Callable[[], float]] = {"existing way": existing}
+    works |= {name: build.cpu for name, build in ours.items()}
+    costs = take_turns(rounds, works)
+    era = ERAS[field.sector]
+    for name, goal in (
+        ("Parquet", _PARQUET[field.sector][field.name]),
+        ("contiguous HDF5", _CONTIGUOUS[field.name] if field.sector == HALF_HOUR else None),
+    ):
+        what = f"folder to {name}: {field.name}, {era}"
+        if name not in ours:
+            yield Skipped(what, "tessloom build does not know --contiguous yet")
+            continue
+        found = ratio(costs, "existing way", name)
+        columns = "all columns" if name == "Parquet" else "its columns"
+        yield Row(
+            what=f"{what}, {columns}",
+            reference="the existing builder's way",
+            reached=found.value,
+            unit="times faster",
+            goal=goal,
+            noise=found.noise,
+            figures={
+                "existing, µs a file": 1e6 * min(costs["existing way"]),
+                "ours, µs a file": 1e6 * min(costs[name]),
+                "ours, wall µs a file": 1e6
+                * min(run.wall for run in ours[name].runs)
+                / field.files,
+                "files": field.files,
+                "files of the existing way": files,
+            },
+        )
+    raw = sum(row.records.nbytes for row in _rows(field, root, 100)) / min(100, field.files)
+    share = 100 * ours["Parquet"].size / (raw * field.files)
+    yield Row(
+        what=f"size of the Parquet files: {field.name}, {era}",
+        reference="the FITS columns' bytes",
+        reached=share,
+        unit="%",
+        goal=_LARGEST_SHARE if (field.name, field.sector) == ("tglc", HALF_HOUR) else None,
+        at_most=True,
+        figures={"bytes a light curve": ours["Parquet"].size / field.files, "raw bytes": raw},
+    )
+
+
+def encoding(field: Field, root: Path, rounds: int) -> Iterator[Row]:
+    """Yield the line on the encoder: `RowFormat.batch` and `ParquetWriter`, in one row group."""
+    row_format = RowFormat(field.pipeline)
+    first = next(_rows(field, root, 1))
+    group = min(MOST_ROWS, MOST_BYTES // first.records.nbytes, field.files)
+    rows = list(_rows(field, root, group))
+    raw = sum(row.records.nbytes for row in rows)
+    healpix = np.arange(len(rows))
+
+    def encode() -> None:
+        with tempfile.TemporaryDirectory(dir=root.parent) as out:
+            writer = ParquetWriter(Path(out) / "rows.parquet", row_format.schema)
+            writer.write(row_format.batch(rows, healpix, *row_format.positions(rows)))
+            writer.abandon()
+
+    encode()
+    costs = take_turns(rounds, {"encoder": lambda: cpu_seconds(encode)})["encoder"]
+    yield Row(
+        what=f"encoder alone: {field.name}, {ERAS[field.sector]}",
+        reached=raw / min(costs) / 1e6,
+        unit="MB/s",
+        goal=_ENCODED if field.sector == LONG else None,
+        noise=noise(costs),
+        figures={"µs a light curve": 1e6 * min(costs) / len(rows), "light curves": len(rows)},
+    )
+
+
+def workers(field: Field, root: Path, rounds: int) -> Iterator[Row]:
+    """Yield the lines on two workers against one, in wall time.
+
+    One worker writes on a thread of its own, so it takes more than one core where there are more;
+    kept on one core it is what the second worker doubles.
+    """
+    one, two = Build(field, root), Build(field, root, "--workers", "2")
+
+    def alone() -> float:
+        with on_core(0):
+            return one.wall()
+
+    works = {"one": one.wall, "two": two.wall, "one, on one core": alone}
+    costs = take_turns(rounds, works)
+    figures = {f"{name}, s": min(values) for name, values in costs.items()}
+    for name, goal in (("one, on one core", _WORKERS), ("one", None)):
+        found = ratio(costs, name, "two")
+        yield Row(
+            what=f"two workers, folder to Parquet: {field.name}",
+            reference=f"{name.replace('one', 'one worker', 1)}, wall time",
+            reached=found.value,
+            unit="times faster",
+            goal=goal,
+            noise=found.noise,
+            figures=figures if goal else {},
+        )
+
+
+class Build:
+    """A command ``tessloom build`` from a folder, to be run several times.
+
+    Attributes
+    ----------
+    runs
+        What each run cost.
+    size
+        Bytes of the light-curve files that the last run wrote.
+    """
+
+    def __init__(self, field: Field, archive: Path | str, *options: str) -> None:
+        self._field = field
+        self._archive = archive
+        self._options = options
+        self.runs: list[Finished] = []
+        self.size = 0
+
+    def cpu(self) -> float:
+        """Run it; return CPU seconds for each light curve."""
+        return self._run().cpu / self._field.files
+
+    def wall(self) -> float:
+        """Run it; return the seconds that it took."""
+        return self._run().wall
+
+    def _run(self) -> Finished:
+        with tempfile.TemporaryDirectory() as out:
+            command = build_command(self._field, self._archive, out, *self._options)
+            self.runs.append(run(command))
+            self.size = light_curve_bytes(Path(out))
+        return self.runs[-1]
+
+
+def build_command(field: Field, archive: Path | str, out: Path | str, *options: str) -> list[str]:
+    """Return the command that builds a field's sector with one worker, unless options say other."""
+    sector = str(field.sector)
+    command = [TESSLOOM, "build", field.name, "--sector", sector, "--archive", str(archive)]
+    return [*command, "--out", str(out), "--workers", "1", *options]
+
+
+def light_curve_bytes(out: Path) -> int:
+    """Return the bytes of the light-curve files below a dataset's directory."""
+    patterns = ("*/catalog/dataset/Norder=*/**/s*.parquet", "*/healpix=*/*.hdf5")
+    return sum(path.stat().st_size for pattern in patterns for path in out.glob(pattern))
+
+
+def _rows(field: Field, root: Path, count: int) -> Iterator[LightCurveRow]:
+    row_format = RowFormat(field.pipeline)
+    decoder = Decoder(row_format.wanted)
+    for path in itertools.islice(light_curve_files(root), count):
+        match = field.pipeline.file_name.search(path.name)
+        assert match  # noqa: S101 - a light curve's name
+        yield row_format.row(
+            decoder.decode(path.read_bytes()), field.sector, int(match["id"]), 0, 0
+        )
