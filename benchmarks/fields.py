@@ -27,7 +27,7 @@ HALF_HOUR, LONG = 23, 56
 ERAS = {HALF_HOUR: "1,250 rows", LONG: "11,500 rows"}
 # Targets of a real sector (facts: archive), over the four cameras' 24 by 24 degrees each.
 _TARGETS = {"tglc": 1_460_000, "qlp": 1_000_000, "spoc": 160_000}
-_SQUARE_DEGREES = 4 * 24**2
+TARGETS_A_SQUARE_DEGREE = {name: count / (4 * 24**2) for name, count in _TARGETS.items()}
 _CENTRE = (200.0, 40.0)
 _FIRST_GAIA_ID = 10**18
 _WRITTEN_AT_A_TIME = 250
@@ -53,7 +53,7 @@ class Field:
 
     def targets(self, start: int = 0, stop: int | None = None) -> Iterator[Target]:
         """Yield targets, each with an id of its own; stars are used again where they run out."""
-        side = (self.files / (_TARGETS[self.name] / _SQUARE_DEGREES)) ** 0.5
+        side = (self.files / TARGETS_A_SQUARE_DEGREE[self.name]) ** 0.5
         places = np.random.default_rng(1).uniform(-side / 2, side / 2, (self.files, 2))
         places[:, 0] /= np.cos(np.radians(_CENTRE[1]))
         held = [star for star in stars() if self.product.holds(star)]
@@ -87,6 +87,7 @@ class Field:
             listing = root / name.format(sector=self.sector)
             listing.parent.mkdir(parents=True, exist_ok=True)
             listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        os.sync()  # else the disk is busy with these files while a build waits for its own
         return root
 
 

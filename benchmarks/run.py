@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -18,14 +19,14 @@ from typing import TYPE_CHECKING
 from conversion import conversion, encoding, workers
 from decoding import decoding
 from downloads import downloading, waiting
-from fields import HALF_HOUR, LONG, Field
+from fields import ERAS, HALF_HOUR, LONG, Field
 from memory import memory
 from reading import reading
 from startup import startup
 from table import print_head, print_line, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from table import Line
 
@@ -75,6 +76,8 @@ def main() -> None:
     )
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(_PARTS)}; all of them if none")
     parser.add_argument("--quick", action="store_true", help="few files: a look, no judgement")
+    parser.add_argument("--pipelines", nargs="+", choices=_NAMES, default=_NAMES)
+    parser.add_argument("--sectors", nargs="+", type=int, choices=ERAS, default=list(ERAS))
     parser.add_argument("--files", type=int, help="light curves of a field at 1,800 s")
     parser.add_argument("--rounds", type=int, help="of each measurement")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here too")
@@ -87,25 +90,31 @@ def main() -> None:
         | {"files": arguments.files or size.files, "rounds": arguments.rounds or size.rounds}
     )
     parts = set(arguments.parts or _PARTS)
+    fields = [
+        Field(name, sector, size.files if sector == HALF_HOUR else size.long_files)
+        for name, sector in itertools.product(arguments.pipelines, arguments.sectors)
+    ]
     start = time.perf_counter()
+    settings = vars(size) | {"parts": sorted(parts), "load before": os.getloadavg()[0]}
+    print(f"{os.cpu_count()} cores, load {settings['load before']:.1f} before it began")
     lines = []
     print_head()
     with tempfile.TemporaryDirectory() as directory:
-        for line in _measure(parts, size, Path(directory)):
+        for line in _measure(parts, size, fields, Path(directory)):
             print_line(line)
             lines.append(line)
             if arguments.json:
-                write_json(arguments.json, lines, vars(size) | {"parts": sorted(parts)})
+                write_json(arguments.json, lines, settings)
     print(f"{time.perf_counter() - start:.0f} s")
 
 
-def _measure(parts: set[str], size: Size, directory: Path) -> Iterator[Line]:
+def _measure(
+    parts: set[str], size: Size, fields: Sequence[Field], directory: Path
+) -> Iterator[Line]:
     if "startup" in parts:
         yield from startup(5 * size.rounds)
-    for name, sector in itertools.product(_NAMES, (HALF_HOUR, LONG)):
-        files = size.files if sector == HALF_HOUR else size.long_files
+    for field in fields if parts - {"startup"} else ():
         with tempfile.TemporaryDirectory(dir=directory) as folder:
-            field = Field(name, sector, files)
             yield from _of_field(parts, size, field, field.write(Path(folder) / "archive"))
     if "downloads" in parts:
         yield from waiting(size.rounds, size.windowed, size.batched)

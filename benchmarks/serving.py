@@ -9,16 +9,15 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
-# Body of what is at a path, or None where nothing is.
-Answer = Callable[[str], bytes | None]
+# Body of what is at a path, or its pieces; None where nothing is.
+Answer = Callable[[str], bytes | Iterator[bytes] | None]
 # Seconds until an answer is sent.
 Latency = Callable[[], float]
 _END = b"\r\n\r\n"
@@ -76,10 +75,19 @@ class _Connection(asyncio.Protocol):
         self._answer = answer
         self._latency = latency
         self._received = b""
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._streams: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - narrows the type
         self._transport = transport
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
 
     def data_received(self, data: bytes) -> None:
         *requests, self._received = (self._received + data).split(_END)
@@ -96,6 +104,23 @@ class _Connection(asyncio.Protocol):
         if body is None:
             self._transport.write(_MISSING)
             return
-        kind = "application/fits" if path.endswith(".fits") else "text/plain"
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
-        self._transport.writelines((head.encode(), body))
+        if isinstance(body, bytes):
+            kind = "application/fits" if path.endswith(".fits") else "text/plain"
+            self._transport.writelines((_head(kind, f"Content-Length: {len(body)}"), body))
+            return
+        stream = asyncio.get_running_loop().create_task(self._stream(body))
+        self._streams.add(stream)
+        stream.add_done_callback(self._streams.discard)
+
+    async def _stream(self, pieces: Iterator[bytes]) -> None:
+        self._transport.write(_head("text/plain", "Transfer-Encoding: chunked"))
+        for piece in pieces:
+            self._transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+            await self._writable.wait()
+            if self._transport.is_closing():
+                return
+        self._transport.write(b"0\r\n\r\n")
+
+
+def _head(kind: str, length: str) -> bytes:
+    return f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{length}\r\n\r\n".encode()
