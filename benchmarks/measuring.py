@@ -17,7 +17,8 @@ class Ratio(NamedTuple):
     Attributes
     ----------
     value
-        Of the cheapest rounds of both: what disturbs a round only ever adds to it.
+        Of the cheapest rounds of both: what disturbs a round only ever adds to it. Of the mean
+        rounds where chance is part of what is measured.
     noise
         Half of the distance between the lowest and the highest ratio within a round, as a share of
         `value`.
@@ -36,9 +37,11 @@ def take_turns(rounds: int, works: Mapping[str, Callable[[], float]]) -> Costs:
     return costs
 
 
-def ratio(costs: Costs, dividend: str, divisor: str) -> Ratio:
+def ratio(
+    costs: Costs, dividend: str, divisor: str, of: Callable[[list[float]], float] = min
+) -> Ratio:
     """Return how many times the one costs what the other costs."""
-    value = min(costs[dividend]) / min(costs[divisor])
+    value = of(costs[dividend]) / of(costs[divisor])
     each = [one / other for one, other in zip(costs[dividend], costs[divisor], strict=True)]
     return Ratio(value, (max(each) - min(each)) / 2 / value)
 
