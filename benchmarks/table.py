@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-_WIDTHS = (50, 34, 18, 10, 8, 6)
+_WIDTHS = (58, 34, 18, 10, 8, 6)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +66,11 @@ Line = Row | Skipped
 
 def print_head() -> None:
     """Print the table's head."""
-    print(_columns(("what", "reference", "reached", "goal", "reached?", "noise")), "figures")
+    print(_columns(("what", "reference", "reached", "goal", "reached?", "noise")))
 
 
 def print_line(line: Line) -> None:
-    """Print one line of the table."""
+    """Print one line of the table, and below it the figures behind it."""
     if isinstance(line, Skipped):
         print(f"{line.what:{_WIDTHS[0]}} SKIPPED: {line.why}", flush=True)
         return
@@ -82,7 +82,9 @@ def print_line(line: Line) -> None:
     if line.reached >= 1000:
         reached = f"{line.reached:,.0f} {line.unit}"
     cells = (line.what, line.reference, reached, goal, mark, noise)
-    print(_columns(cells), figures, flush=True)
+    print(_columns(cells), flush=True)
+    if figures:
+        print(f"    {figures}", flush=True)
 
 
 def write_json(path: Path, lines: Sequence[Line], settings: dict[str, object]) -> None:
@@ -102,4 +104,5 @@ def write_json(path: Path, lines: Sequence[Line], settings: dict[str, object]) -
 
 
 def _columns(cells: Sequence[str]) -> str:
-    return " ".join(f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))
+    cells = [f"{cell:{width}}" for cell, width in zip(cells, _WIDTHS, strict=True)]
+    return " ".join(cells).rstrip()
