@@ -94,7 +94,7 @@ def conversion(field: Field, root: Path, rounds: int, existing_files: int) -> It
 
 def _size(field: Field, root: Path, size: int) -> Row:
     """Return the line on the size of Parquet files against that of the FITS tables."""
-    raw = sum(row.records.nbytes for row in _rows(field, root, field.files))
+    raw = sum(size for size, _ in _light_curves(field, root, field.files))
     return Row(
         what=f"size of the Parquet files: {field.name}, {ERAS[field.sector]}",
         reference="the FITS columns' bytes",
@@ -125,10 +125,10 @@ class _Existing:
 def encoding(field: Field, root: Path, rounds: int) -> Iterator[Row]:
     """Yield the line on the encoder: `RowFormat.batch` and `ParquetWriter`, in one row group."""
     row_format = RowFormat(field.pipeline)
-    first = next(_rows(field, root, 1))
-    group = min(MOST_ROWS, MOST_BYTES // first.records.nbytes, field.files)
-    rows = list(_rows(field, root, group))
-    raw = sum(row.records.nbytes for row in rows)
+    largest = max(size for size, _ in _light_curves(field, root, MOST_ROWS))
+    group = min(MOST_ROWS, MOST_BYTES // largest, field.files)
+    sizes, rows = zip(*_light_curves(field, root, group), strict=True)
+    raw = sum(sizes)
     healpix = np.arange(len(rows))
 
     def encode() -> None:
@@ -224,12 +224,13 @@ def light_curve_bytes(out: Path) -> int:
     return sum(path.stat().st_size for pattern in patterns for path in out.glob(pattern))
 
 
-def _rows(field: Field, root: Path, count: int) -> Iterator[LightCurveRow]:
+def _light_curves(field: Field, root: Path, count: int) -> Iterator[tuple[int, LightCurveRow]]:
+    """Yield the first light curves: bytes of the FITS table, and the row of the dataset."""
     row_format = RowFormat(field.pipeline)
     decoder = Decoder(row_format.wanted)
     for path in itertools.islice(light_curve_files(root), count):
         match = field.pipeline.file_name.search(path.name)
         assert match  # noqa: S101 - a light curve's name
-        yield row_format.row(
-            decoder.decode(path.read_bytes()), field.sector, int(match["id"]), 0, 0
-        )
+        curve = decoder.decode(path.read_bytes())
+        row = row_format.row(curve, field.sector, int(match["id"]), 0, 0)
+        yield curve.records.nbytes, row
