@@ -81,14 +81,22 @@ def existing_way(pipeline: Pipeline, pixels: dict[int, list[Path]], out: Path) -
 
 
 def by_pixel(field: Field, root: Path, files: int) -> dict[int, list[Path]]:
-    """Return the first files of a field by the existing builder's pixels."""
-    targets = list(field.targets(stop=files))
+    """Return some files of a field by the existing builder's pixels: all of the fullest one, ...
+
+    So a pixel has as many files as in a real sector, or as are asked for.
+    """
+    targets = list(field.targets())
     positions = np.array([(target.star.ra, target.star.dec) for target in targets])
     pixels = coarser(healpix_29(positions[:, 0], positions[:, 1]), _NSIDE_16)
     found = defaultdict(list)
     for pixel, target in zip(pixels.tolist(), targets, strict=True):
         found[pixel].append(root / field.path(target))
-    return dict(found)
+    chosen: dict[int, list[Path]] = {}
+    for pixel in sorted(found, key=lambda pixel: len(found[pixel]), reverse=True):
+        if files:
+            chosen[pixel] = found[pixel][:files]
+            files -= len(chosen[pixel])
+    return chosen
 
 
 def _as_dictionary(pipeline: Pipeline, path: Path) -> dict[str, Any]:
