@@ -25,7 +25,7 @@ from tessloom.archive.mirrors import (
 from tessloom.archive.placing import place
 from tessloom.archive.retry_policy import RetryPolicy
 from tessloom.archive.script import FileNames, ScriptReader
-from tessloom.archive.sectors import ranges
+from tessloom.archive.sectors import ranges, unknown_sector
 from tessloom.archive.selection import TINY, Selection, read_target_ids
 from tessloom.archive.sliding import slide
 from tessloom.archive.target_list import TargetListReader
@@ -63,6 +63,7 @@ __all__ = [
     "read_target_ids",
     "slide",
     "target_table",
+    "unknown_sector",
     "with_policy",
 ]
 

@@ -22,6 +22,9 @@ class Archive(Protocol):
     def at_a_time(self) -> int:
         """How many light curves are worth asking for at a time."""
 
+    def share(self, workers: int) -> None:
+        """Leave their part of its connections to so many workers, this one included."""
+
     def health(self) -> list[dict[str, Any]]:
         """Return how each of its mirrors is, for logs: name, window, latency, counts."""
 
@@ -93,8 +96,8 @@ class ArchiveAddress(Protocol):
     lists_may_change
         Whether a sector's listing must be read anew at every build: a folder changes under our
         hands, and reading it is cheap.
-    most_workers
-        How many are of use: each wants some connections of its own.
+    most_workers, worthwhile_workers
+        How many can share its connections, and how many are of use.
     """
 
     @property
@@ -107,6 +110,8 @@ class ArchiveAddress(Protocol):
     def lists_may_change(self) -> bool: ...
     @property
     def most_workers(self) -> int: ...
+    @property
+    def worthwhile_workers(self) -> int: ...
 
     def open(
         self, workers: int = 1, say: Callable[[str], None] = ...

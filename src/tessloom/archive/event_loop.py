@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,8 +37,12 @@ def run(coroutine: Coroutine[Any, Any, T], stopped: Callable[[], bool] | None = 
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
+    interrupted = threading.Event()
     with ThreadPoolExecutor(1, "tessloom-loop") as executor:
-        return executor.submit(asyncio.run, coroutine).result()
+        try:
+            return executor.submit(asyncio.run, unless(interrupted.is_set, coroutine)).result()
+        finally:
+            interrupted.set()
 
 
 async def unless(stopped: Callable[[], bool], work: Coroutine[Any, Any, T]) -> T:

@@ -52,7 +52,7 @@ class Folder:
     failures: Mapping[str, TargetError] = field(default_factory=dict)
 
     lists_may_change = True
-    most_workers = sys.maxsize
+    most_workers = worthwhile_workers = sys.maxsize
 
     @property
     def name(self) -> str:
@@ -84,6 +84,9 @@ class FolderArchive:
         self._root = root
         self._start = f"{root}/"
         self._failures = failures
+
+    def share(self, workers: int) -> None:
+        """Do nothing: there are no connections."""
 
     def health(self) -> list[dict[str, Any]]:
         """Return nothing: a folder has no mirrors."""

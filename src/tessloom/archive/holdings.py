@@ -29,15 +29,15 @@ class _Sector:
 class Holdings:
     """Which sectors one mirror holds, learnt from its bucket's listing or from its answers.
 
-    Parameters
+    Attributes
     ----------
     last
         Whether no other mirror is asked after it. Then it is asked for each file.
     """
 
-    def __init__(self, mirror: OpenMirror, *, last: bool) -> None:
+    def __init__(self, mirror: OpenMirror) -> None:
         self._mirror = mirror
-        self._last = last
+        self.last = False
         self._sectors: dict[str, _Sector] = {}
 
     async def may_hold(self, path: str) -> bool:
@@ -64,7 +64,7 @@ class Holdings:
             return
         if error is None:
             sector.held = True
-        elif isinstance(error, FileMissingError) and not self._last:
+        elif isinstance(error, FileMissingError) and not self.last:
             sector.misses += 1
             sector.held = False if sector.misses >= MISSES else None
 

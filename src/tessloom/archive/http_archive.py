@@ -31,24 +31,37 @@ class HttpArchive:
     Parameters
     ----------
     files, lists
-        The mirrors for light curves, and for scripts and lists, in the order of asking.
+        The mirrors for light curves, with the most requests that all workers may have under way
+        there, and those for scripts and lists; in the order of asking.
     """
 
     def __init__(
         self,
         name: str,
-        files: Sequence[OpenMirror],
+        files: Mapping[OpenMirror, int],
         lists: Sequence[OpenMirror],
         policy: RetryPolicy,
     ) -> None:
         self._name = name
-        self._files = files
+        self._limits = files
         self._lists = HttpLists(name, lists, policy)
         self._addresses = [mirror.mirror.address for mirror in (*files, *lists)]
         self._policy = policy
         self._given = False  # whether any light curve has come
-        # The last mirror has the last word on each file.
-        self._holdings = {mirror: Holdings(mirror, last=mirror is files[-1]) for mirror in files}
+        self._holdings = {mirror: Holdings(mirror) for mirror in files}
+        self.share(1)
+
+    def share(self, workers: int) -> None:
+        """Leave their part of the connections to so many workers, this one included.
+
+        A mirror that has not one for each is left to nobody, so that all workers ask the same.
+        """
+        shares = {mirror: limit // workers for mirror, limit in self._limits.items()}
+        self._files = [mirror for mirror, share in shares.items() if share]
+        for mirror in self._files:
+            mirror.window.limit(shares[mirror])
+            # The last one has the last word on each file.
+            self._holdings[mirror].last = mirror is self._files[-1]
 
     @property
     def at_a_time(self) -> int:

@@ -105,8 +105,14 @@ class Mirrors:
 
     @property
     def most_workers(self) -> int:
+        """How many can share the connections: all must ask the mirror that has the last word."""
+        limits = self._limits()
+        return max([limits[m] for m in limits if m.whole] or limits.values())
+
+    @property
+    def worthwhile_workers(self) -> int:
         """How many are of use."""
-        return max(1, max(self._limits().values()) // _WORTH_A_WORKER)
+        return max(1, self.most_workers // _WORTH_A_WORKER)
 
     @asynccontextmanager
     async def open(
@@ -116,41 +122,27 @@ class Mirrors:
         named = {str(URL(mirror.address).host) for mirror in (*self.for_files, *self.for_lists)}
         # What is on this machine is nobody else's to lead to.
         hosts = _ARCHIVE_HOSTS | (named - LOOPBACK) | self.hosts
-        files = self._shared_out(workers)
+        if workers > self.most_workers:
+            raise RequestError(
+                f"{workers} workers can't share {self.most_workers} connections to {self.name}: "
+                "take fewer workers or more connections"
+            )
+        limits = self._limits()
         async with AsyncExitStack() as stack:
             opened = {
                 mirror: await stack.enter_async_context(
-                    OpenMirror(mirror, max(1, connections), self.policy, hosts, say)
+                    OpenMirror(mirror, connections, self.policy, hosts, say)
                 )
-                for mirror, connections in (dict.fromkeys(self.for_lists, 1) | files).items()
+                for mirror, connections in (dict.fromkeys(self.for_lists, 1) | limits).items()
             }
-            yield HttpArchive(
+            archive = HttpArchive(
                 self.name,
-                [opened[mirror] for mirror in files],
+                {opened[mirror]: connections for mirror, connections in limits.items()},
                 [opened[mirror] for mirror in self.for_lists],
                 self.policy,
             )
-
-    def _shared_out(self, workers: int) -> dict[Mirror, int]:
-        """Return the connections that each worker has to each mirror.
-
-        A mirror that has not one for each is left to nobody, so that all workers ask the same.
-
-        Raises
-        ------
-        RequestError
-            None has.
-        """
-        limits = self._limits()
-        shares = {mirror: limit // workers for mirror, limit in limits.items()}
-        shares = {mirror: share for mirror, share in shares.items() if share}
-        if not shares:
-            most = max(limits.values())
-            raise RequestError(
-                f"{workers} workers can't share {most} connections to {self.name}: take fewer "
-                "workers or more connections"
-            )
-        return shares
+            archive.share(workers)
+            yield archive
 
     def _limits(self) -> dict[Mirror, int]:
         """Return the connections that all workers together have to each mirror."""

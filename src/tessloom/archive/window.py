@@ -54,6 +54,11 @@ class Window:
         self._medians: deque[float] = deque(maxlen=_MEDIANS_KEPT)
         self._flat = True
 
+    def limit(self, most: int) -> None:
+        """Change what it never exceeds."""
+        self.most = most
+        self.size = min(self.size, float(most))
+
     async def enter(self, *, first: bool = False) -> None:
         """Wait for a place, in the order of asking; with `first` before all others that wait."""
         if not self._waiting and self.under_way < int(self.size):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tessloom.archive import event_loop, is_synthetic
 from tessloom.building.sector_plan import plan_sector
-from tessloom.dataset.layout import remove_partial_files
+from tessloom.dataset import layout
 from tessloom.dataset.listing_file import write_listing_file
 from tessloom.dataset.status import holds_synthetic, unplaced
 from tessloom.errors import DatasetError
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     Stopped = Callable[[], bool]
     # How the targets of a sector are had, unless it is to be left off.
     ReadListing = Callable[[Pipeline, int, Stopped], Listing]
+
+
+def remove_partial_files(request: Request) -> None:
+    """Remove what workers that were killed have left half written."""
+    for pipeline in request.sectors:
+        layout.remove_partial_files(request.dataset_format.directory(request.root, pipeline))
 
 
 @dataclass
@@ -53,8 +59,7 @@ class Campaign:
         Whoever takes them may still be at one sector while the next is planned.
         """
         request = self.request
-        for pipeline in request.sectors:
-            remove_partial_files(request.dataset_format.directory(request.root, pipeline))
+        remove_partial_files(request)
         for pipeline, sectors in request.sectors.items():
             for sector in sectors:
                 yield from self._begin(pipeline, sector, stopped)

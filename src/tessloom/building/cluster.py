@@ -1,30 +1,24 @@
-"""Workers elsewhere: partitions as tasks of a `concurrent.futures.Executor`, such as Dask's.
-
-A task is one partition. Tasks that run in one process share one `Worker`, which stays open from
-one task to the next; and a task leaves its place in Dask's pool as soon as its last target has
-been asked for, so that the next one fills the window of requests.
-"""
+"""Workers elsewhere: partitions as tasks of a `concurrent.futures.Executor`, such as Dask's."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import queue
-import sys
-import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tessloom.archive import event_loop
 from tessloom.building.log import open_log
-from tessloom.building.worker import Worker
+from tessloom.building.tasks import build_partition, leave_off, topic_of
+from tessloom.dataset.storage import is_local
 from tessloom.errors import DatasetError, WorkerError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
+
+    from distributed import Client
 
     from tessloom.building.ahead import Ahead
     from tessloom.building.partition import Result
@@ -34,30 +28,95 @@ if TYPE_CHECKING:
 # Partitions that are handed out to a worker at a time: some under way, and the next ones waiting.
 _TASKS_A_WORKER = 4
 _LOOK_EVERY = 0.1
-# Seconds for which a worker stays open without a task.
-_IDLE = 30.0
+_COUNT_EVERY = 1.0
 # A network's file system may show a file that others wrote this much later (acdirmax of NFS: 60).
 _SEEN_WITHIN = 120.0
 
 
-def build_on_executor(
-    job: Job,
-    partitions: Ahead[Partition],
-    listener: Listener,
-    executor: Executor,
-    workers: Callable[[], int],
+class Cluster(Protocol):
+    """Somebody's processes."""
+
+    @property
+    def executor(self) -> Executor:
+        """What runs tasks in them."""
+
+    def workers(self) -> int:
+        """Return how many there are; this may change."""
+
+    def serving(self, job: Job, say: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Let them work for a build, hand on what they say, and see to it that they leave off."""
+
+
+@dataclass(frozen=True)
+class AnyExecutor:
+    """An executor that runs so many tasks at a time."""
+
+    executor: Executor
+    number: int
+
+    def workers(self) -> int:
+        """Return what the user says."""
+        return self.number
+
+    @contextmanager
+    def serving(self, job: Job, say: Callable[[str], None]) -> Iterator[None]:  # noqa: ARG002
+        """Leave off in this process; other processes finish what they have in hand."""
+        try:
+            yield
+        finally:
+            leave_off(job.root)
+
+
+@dataclass
+class DaskCluster:
+    """A Dask cluster; its workers may come and go."""
+
+    client: Client
+    executor: Executor = field(init=False)
+    _number: int = 0
+    _counted_at: float = float("-inf")
+
+    def __post_init__(self) -> None:
+        self.executor = self.client.get_executor(pure=False)
+
+    def workers(self) -> int:
+        """Return how many there are, as of a moment ago."""
+        if time.monotonic() - self._counted_at > _COUNT_EVERY:
+            with _cluster_failing():
+                self._number = len(self.client.nthreads())
+            self._counted_at = time.monotonic()
+        return self._number
+
+    @contextmanager
+    def serving(self, job: Job, say: Callable[[str], None]) -> Iterator[None]:
+        """Let workers work for this build alone, and leave off when it ends, however it ends."""
+        topic = topic_of(job)
+        with _cluster_failing():
+            # A build that was killed may have left some at work.
+            self.client.run(leave_off, job.root, but=job.build)
+            self.client.subscribe_topic(topic, lambda event: say(str(event[1])))
+        try:
+            yield
+        finally:
+            with suppress(Exception):  # the cluster is gone, then
+                self.client.unsubscribe_topic(topic)
+                self.client.run(leave_off, job.root)
+
+
+def build_on_cluster(
+    job: Job, partitions: Ahead[Partition], listener: Listener, cluster: Cluster, most: int
 ) -> list[Result]:
-    """Build partitions as tasks of an executor.
+    """Build partitions as tasks.
 
     Parameters
     ----------
-    workers
-        Returns how many processes share the archive's connections; it may grow.
+    most
+        Workers that are given work at a time: more can't share the archive's connections.
 
     Raises
     ------
     WorkerError
-        The executor lost a task's process more often than it repeats it.
+        The cluster is gone, or loses a task's process more often than it repeats it.
     DatasetError
         The files are not where this process can see them, or see `Worker.run`.
     ArchiveError
@@ -65,188 +124,89 @@ def build_on_executor(
     """
     results: list[Result] = []
     running: dict[Future[Result], Partition] = {}
-    share = 0
     with open_log(job.log) as log:
-        try:
-            while running or not partitions.exhausted:
-                share = max(share, workers())
-                while len(running) < share * _TASKS_A_WORKER and (partition := partitions.poll()):
-                    # Several hosts can't add to one file: this process keeps the log.
-                    task = replace(job, workers=share, log=None)
-                    running[executor.submit(build_partition, task, partition)] = partition
-                if not running:
-                    time.sleep(_LOOK_EVERY)  # the first sector is being planned
-                    continue
-                for future in wait(running, _LOOK_EVERY, FIRST_COMPLETED).done:
-                    partition = running.pop(future)
-                    result = _result(future)
-                    _check_visible(job, partition)
-                    log.partition(result)
-                    results.append(result)
-                    asked, failed = len(partition.targets), len(result.receipt.failures)
-                    listener.advance(asked - partition.kept, failed)
-        finally:
-            for future in running:
-                future.cancel()
+
+        def say(text: str) -> None:
+            log.archive(text)
+            listener.say(text)
+
+        # Several hosts can't add to one file: this process keeps the log.
+        task = replace(job, log=None)
+        with cluster.serving(task, say):
+            if not cluster.workers():
+                say("the cluster has no workers yet: the build waits for some")
+            try:
+                while running or not partitions.exhausted:
+                    _hand_out(task, partitions, cluster, most, running)
+                    if not running:
+                        time.sleep(_LOOK_EVERY)  # the first sector is being planned
+                        continue
+                    for future in wait(running, _LOOK_EVERY, FIRST_COMPLETED).done:
+                        partition = running.pop(future)
+                        result = _result(future)
+                        _check_visible(partition, first=not results)
+                        log.partition(result)
+                        results.append(result)
+                        asked, failed = len(partition.targets), len(result.receipt.failures)
+                        listener.advance(asked - partition.kept, failed)
+            finally:
+                for future in running:
+                    future.cancel()
     return results
 
 
+def _hand_out(
+    job: Job,
+    partitions: Ahead[Partition],
+    cluster: Cluster,
+    most: int,
+    running: dict[Future[Result], Partition],
+) -> None:
+    # Without any worker too: a cluster that adapts starts some when there are tasks.
+    workers = max(1, cluster.workers())
+    # Each task keeps one worker busy at most, so no more than `most` are.
+    tasks = workers * _TASKS_A_WORKER if workers <= most else most
+    while len(running) < tasks and (partition := partitions.poll()):
+        with _cluster_failing():
+            future = cluster.executor.submit(build_partition, job, partition, workers, most)
+        running[future] = partition
+
+
 def _result(future: Future[Result]) -> Result:
-    try:
+    with _cluster_failing():
         return future.result()
+
+
+@contextmanager
+def _cluster_failing() -> Iterator[None]:
+    try:
+        yield
+    except (BrokenExecutor, CancelledError) as error:
+        raise _lost(error) from error
     except Exception as error:
-        # Dask's KilledWorker is known by its name, since distributed is an extra.
-        if isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker":
-            raise WorkerError(
-                f"workers were ended from outside, often because memory was short ({error}): run "
-                "the same command again to continue"
-            ) from error
+        # Dask's are known by their module, since distributed is an extra: KilledWorker, a
+        # scheduler that does not answer.
+        if type(error).__module__.startswith("distributed."):
+            raise _lost(error) from error
         raise
 
 
-def _check_visible(job: Job, partition: Partition) -> None:
-    path = partition.path or job.dataset_format.partition_path(
-        job.root, partition.pipeline, partition.pixel, partition.sector
+def _lost(error: BaseException) -> WorkerError:
+    return WorkerError(
+        f"workers or their scheduler were ended from outside, often because memory was short "
+        f"({error or type(error).__name__}): run the same command again to continue"
     )
+
+
+def _check_visible(partition: Partition, *, first: bool) -> None:
+    path: Any = partition.path
+    if not (first or is_local(path)):
+        return  # a store is the same from everywhere
     last = time.monotonic() + _SEEN_WITHIN
     while not path.exists():
         if time.monotonic() > last:
             raise DatasetError(
-                f"a worker has written {path}, and it is not here: {job.root} must be the same "
-                "directory on all machines. Choose one on a shared file system"
+                f"a worker has written {path}, and it is not here: the dataset must be in the "
+                "same directory on all machines. Choose one on a shared file system"
             )
         time.sleep(_LOOK_EVERY)
-
-
-@dataclass(frozen=True)
-class _Task:
-    partition: Partition
-    # Set when its last target has been asked for.
-    begun: threading.Event = field(default_factory=threading.Event)
-    outcome: Future[Result] = field(default_factory=Future)
-
-
-def build_partition(job: Job, partition: Partition) -> Result:
-    """Build one partition: the task that executors run."""
-    task = _Task(partition)
-    while True:
-        if _lasting_worker(job).take(task):
-            break
-    task.begun.wait()
-    _leave_place()
-    return task.outcome.result()
-
-
-def _lasting_worker(job: Job) -> _LastingWorker:
-    with _LOCK:
-        for worker in _OPEN:
-            if worker.job == job:
-                return worker
-        worker = _LastingWorker(job, _sayer())
-        _OPEN.append(worker)
-        return worker
-
-
-def _sayer() -> Callable[[str], None]:
-    """Return what hands a message on to whoever watches, where there is a way."""
-    if "distributed" in sys.modules:
-        from distributed import get_worker  # noqa: PLC0415
-
-        with contextlib.suppress(ValueError):  # not in a Dask worker
-            worker = get_worker()
-            return lambda text: worker.log_event(TOPIC, text)
-    return lambda _text: None
-
-
-def _leave_place() -> None:
-    if "distributed" in sys.modules:
-        from distributed import secede  # noqa: PLC0415
-
-        with contextlib.suppress(ValueError):  # not in a Dask worker
-            secede()
-
-
-# Under which Dask hands messages on.
-TOPIC = "tessloom"
-
-
-class _LastingWorker:
-    """A worker on a thread of its own that takes partitions from several tasks."""
-
-    def __init__(self, job: Job, say: Callable[[str], None]) -> None:
-        self.job = job
-        self.say = say
-        self._waiting: queue.SimpleQueue[_Task] = queue.SimpleQueue()
-        self._under_way: dict[Any, _Task] = {}
-        self._closed = False
-        threading.Thread(target=self._run, name="tessloom-worker", daemon=True).start()
-
-    def take(self, task: _Task) -> bool:
-        """Take a task; False where it is too late."""
-        with _LOCK:
-            if not self._closed:
-                self._waiting.put(task)
-            return not self._closed
-
-    def advance(self, done: int, failed: int) -> None:
-        """Tell nothing: the result does."""
-
-    def _run(self) -> None:
-        error: BaseException | None = None
-        try:
-            with open_log(self.job.log) as log:
-
-                async def build() -> None:
-                    await Worker(self.job, self, log, self._finished).run(self._arriving())
-
-                event_loop.run(build())
-        except BaseException as raised:  # noqa: BLE001 - raised again in the tasks
-            error = raised
-        self._close()
-        tasks = [*self._under_way.values()]
-        with contextlib.suppress(queue.Empty):
-            while True:
-                tasks.append(self._waiting.get_nowait())
-        for task in tasks:
-            task.begun.set()
-            task.outcome.set_exception(error or WorkerError("the worker was closed"))
-
-    def _close(self) -> None:
-        with _LOCK:
-            self._closed = True
-            _OPEN.remove(self)
-
-    async def _arriving(self) -> AsyncIterator[Partition]:
-        idle_since = time.monotonic()
-        while True:
-            try:
-                task = self._waiting.get_nowait()
-            except queue.Empty:
-                if self._under_way:
-                    idle_since = time.monotonic()
-                elif time.monotonic() - idle_since > _IDLE and self._close_if_idle():
-                    return
-                await asyncio.sleep(_LOOK_EVERY / 5)
-                continue
-            self._under_way[_key(task.partition)] = task
-            yield task.partition
-            task.begun.set()
-
-    def _close_if_idle(self) -> bool:
-        with _LOCK:
-            self._closed = self._waiting.empty()
-            return self._closed
-
-    def _finished(self, result: Result) -> None:
-        receipt = result.receipt
-        task = self._under_way.pop((receipt.pipeline, receipt.sector, receipt.pixel))
-        task.outcome.set_result(result)
-
-
-def _key(partition: Partition) -> tuple[str, int, int]:
-    return partition.pipeline.name, partition.sector, partition.pixel
-
-
-# The workers of this process. More than one only while the number of workers changes.
-_OPEN: list[_LastingWorker] = []
-_LOCK = threading.Lock()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
 import pyarrow as pa
 
 from tessloom.building.ahead import Ahead
@@ -60,8 +61,8 @@ def estimate(request: Request, address: ArchiveAddress, plan: SectorPlan) -> Est
     if not plan.to_do:
         return None
     targets = pa.concat_tables([partition.targets for partition in plan.to_do])
-    every = max(1, len(targets) // _SAMPLE)
-    chosen = targets.take(pa.array(range(0, len(targets), every)[:_SAMPLE])).combine_chunks()
+    spread = np.linspace(0, len(targets) - 1, min(_SAMPLE, len(targets))).astype(int)
+    chosen = targets.take(pa.array(spread)).combine_chunks()
     measured = _Measured(address)
     with tempfile.TemporaryDirectory(prefix="tessloom-dry-run-") as folder:
         job = Job(

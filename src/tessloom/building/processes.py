@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -84,7 +85,7 @@ def _started(job: Job) -> Iterator[list[_Process]]:
     context = multiprocessing.get_context("spawn")
     crew: list[_Process] = []
     try:
-        with _no_main_module():
+        with no_main_module():
             for _ in range(job.workers):
                 crew.append(_Process(context, job))  # noqa: PERF401 - started ones are ended
         yield crew
@@ -125,8 +126,9 @@ class _Process:
         self.wants = False
         self.working = True
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, job), daemon=True)
-        with theirs, _ended_from_outside():
+        # Not a daemon, which may not be started from a daemon; the pipe's end ends it too.
+        self._process = context.Process(target=_work, args=(theirs, job), daemon=False)
+        with theirs, _ended_from_outside(), _no_interrupt():
             self._process.start()
 
     def dismiss(self) -> None:
@@ -175,7 +177,7 @@ class _Process:
 def _ended_from_outside() -> Iterator[None]:
     try:
         yield
-    except (EOFError, ConnectionError) as error:
+    except (EOFError, OSError) as error:
         raise WorkerError(
             "a worker was ended from outside, often because memory was short: run the same "
             "command again to continue, with fewer workers if it happens again"
@@ -183,24 +185,39 @@ def _ended_from_outside() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_main_module() -> Iterator[None]:
+def _no_interrupt() -> Iterator[None]:
+    """Keep Ctrl-C from processes that are started meanwhile; the parent hears of it later."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_STARTING = threading.Lock()
+
+
+@contextlib.contextmanager
+def no_main_module() -> Iterator[None]:
     """Hide the caller's main module from processes that are started meanwhile.
 
     They would run it anew, and a script without ``if __name__ == "__main__":`` would start the
     build again in each of them. What they need is in tessloom alone.
     """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
+    with _STARTING:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _work(connection: Connection, job: Job) -> None:
     """Be a worker's process."""
     # Ctrl-C reaches all processes of a terminal; the parent alone decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     try:
         asyncio.run(_build(connection, job))
     except event_loop.StoppedError:
@@ -214,7 +231,12 @@ def _work(connection: Connection, job: Job) -> None:
 
 def _tell(connection: Connection, name: str, *content: Any) -> None:
     with contextlib.suppress(ConnectionError):  # the parent has left off
-        connection.send((name, *content))
+        try:
+            connection.send((name, *content))
+        except (pickle.PicklingError, TypeError, AttributeError):
+            if name != "failed":
+                raise
+            connection.send((name, RuntimeError("".join(traceback.format_exception(content[0])))))
 
 
 async def _build(connection: Connection, job: Job) -> None:

@@ -12,7 +12,8 @@ class Progress:
     """Listens to a build and says nothing; to show something, override.
 
     A build of several sectors reads the lists of the next while light curves of the one before
-    come in: `listing` and `start` are called from another thread than the rest.
+    come in: `listing` and `start` are called from another thread than `advance` and `finish`, and
+    on a Dask cluster `say` from a third.
     """
 
     def listing(self, pipeline: Pipeline, sector: int) -> None:

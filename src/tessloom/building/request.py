@@ -188,6 +188,11 @@ def parse_workers(
         raise RequestError("dask names no scheduler: give its address, such as tcp://host:8786")
     if number is not None:
         number = parse_count("workers", number)
+    elif executor is not None:
+        raise RequestError(
+            "say with workers how many tasks the executor runs at a time: they share the "
+            "archive's connections"
+        )
     return Workers(number=number, dask=dask, executor=executor)
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tessloom.archive import event_loop, ranges, read_listing
+from tessloom.archive import event_loop, ranges, read_listing, unknown_sector
 from tessloom.building.ahead import Ahead
 from tessloom.building.caching import listing_cache
-from tessloom.building.campaign import Campaign
+from tessloom.building.campaign import Campaign, remove_partial_files
 from tessloom.building.discovery import known_sectors
 from tessloom.building.estimate import estimate
 from tessloom.building.log import open_log
@@ -126,7 +126,8 @@ def build(
         Universe's own builder writes them, three times as large and quicker to write and read.
     workers
         Processes that fetch and write. None: as many as the machine has cores, fewer where there
-        is little to do. One keeps up with a few thousand files a second.
+        is little to do. One keeps up with a few thousand files a second. With `dask`: how many of
+        the cluster's workers at most; None: all.
     dask
         A Dask cluster whose workers do that instead: its scheduler's address, ``"local"`` for one
         of `workers` processes here, or a `distributed.Client`. `out` must be the same directory on
@@ -210,12 +211,21 @@ def build(
 def _find_sectors(
     asked: Sectors, address: ArchiveAddress, pipelines: Iterable[Pipeline], *, refresh: bool
 ) -> tuple[dict[Pipeline, list[int]], list[str]]:
-    """Return the sectors of each pipeline, and what ranges ask for and the archive has not."""
+    """Return the sectors of each pipeline, and what ranges ask for and the archive has not.
+
+    Of several sectors all are looked for beforehand, not when their turn comes after hours.
+    """
     sectors: dict[Pipeline, list[int]] = {}
     notes: list[str] = []
     for pipeline in pipelines:
-        known = known_sectors(address, pipeline, refresh=refresh) if asked.spans else []
+        if not asked.spans and len(asked.single) == 1:
+            sectors[pipeline] = [*asked.single]
+            continue
+        known = known_sectors(address, pipeline, refresh=refresh)
         sectors[pipeline] = asked.among(known)
+        for number in asked.single:
+            if number not in known:
+                raise unknown_sector(f"the archive {address.name}", pipeline, number, known)
         if lacking := asked.lacking(known):
             notes.append(f"{address.name} has no {pipeline.name} of sectors {ranges(lacking)}.")
         if not sectors[pipeline]:
@@ -298,8 +308,10 @@ def _build_all(
                 else _build_partitions(request, address, campaign, partitions)
             )
             partitions.check()
+        if request.workers.elsewhere:
+            remove_partial_files(request)  # of workers that died
     except Exception:
-        # What is finished is a dataset: it opens, whatever stopped the build.
+        # What is finished is a dataset: it opens, whatever error stopped the build.
         with suppress(DatasetError):
             dataset_format.publish(request.root)
         raise

@@ -58,6 +58,8 @@ class Job:
         Folder for the FITS files, or None.
     log
         File to which events are logged, or None.
+    build
+        Tells one build from another, where several work in one process.
     """
 
     root: Path
@@ -66,6 +68,7 @@ class Job:
     workers: int
     keep_fits: Path | None
     log: Path | None = None
+    build: str = ""
 
 
 class Listener(Protocol):
@@ -126,6 +129,10 @@ class Worker:
             for builder in self._open:
                 builder.abandon()
             self._tell()
+
+    def share(self, workers: int) -> None:
+        """Leave their part of the archive's connections to so many workers."""
+        self._archive.share(workers)
 
     def _begin(self, partition: Partition) -> Iterator[Item]:
         name = partition.pipeline.name

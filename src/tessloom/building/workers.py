@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import secrets
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tessloom.building.cluster import TOPIC, build_on_executor
-from tessloom.building.processes import build_here, build_in_processes
-from tessloom.errors import RequestError, WorkerError
+from tessloom.building.cluster import AnyExecutor, DaskCluster, build_on_cluster
+from tessloom.building.processes import build_here, build_in_processes, no_main_module
+from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +39,8 @@ class Workers:
     Attributes
     ----------
     number
-        How many; None: as many as the machine has cores, or as is worth it.
+        How many; None: as many as the machine has cores, or as is worth it. On a cluster: how
+        many at most; None: all.
     dask
         Address of a Dask scheduler, ``"local"``, or a `distributed.Client`; None: no Dask.
     executor
@@ -47,6 +50,11 @@ class Workers:
     number: int | None = None
     dask: str | Client | None = None
     executor: Executor | None = None
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether workers are not this build's own processes, and may die without its end."""
+        return self.dask is not None or self.executor is not None
 
     def build(
         self,
@@ -60,7 +68,7 @@ class Workers:
         Parameters
         ----------
         job
-            Its number of workers is set here.
+            Its number of workers, and what tells it from others, are set here.
         expected
             How many targets there will be; None: many.
 
@@ -69,28 +77,24 @@ class Workers:
         RequestError
             There is no Dask, or the archive has too few connections for so many workers.
         WorkerError, ArchiveError, DatasetError
-            See `processes.build_in_processes` and `cluster.build_on_executor`.
+            See `processes.build_in_processes` and `cluster.build_on_cluster`.
         """
+        most = min(job.archive.most_workers, self.number or sys.maxsize)
+        job = replace(job, build=secrets.token_hex(8))
+        if self.executor is not None:
+            cluster = AnyExecutor(self.executor, self.number or 1)
+            return build_on_cluster(job, partitions, listener, cluster, most)
         if self.dask is not None:
             with _client(self.dask, self.number) as client:
-                client.subscribe_topic(TOPIC, lambda event: listener.say(str(event[1])))
-                return build_on_executor(
-                    job,
-                    partitions,
-                    listener,
-                    client.get_executor(pure=False),
-                    lambda: len(client.nthreads()),
-                )
+                return build_on_cluster(job, partitions, listener, DaskCluster(client), most)
         number = self.number or self._worthwhile(job, expected)
-        if self.executor is not None:
-            return build_on_executor(job, partitions, listener, self.executor, lambda: number)
         job = replace(job, workers=number)
         if number == 1 and expected is not None and expected < _MANY_TARGETS:
             return build_here(job, partitions, listener)
         return build_in_processes(job, partitions, listener)
 
     def _worthwhile(self, job: Job, expected: int | None) -> int:
-        most = min(cores(), job.archive.most_workers)
+        most = min(cores(), job.archive.worthwhile_workers)
         if expected is None:
             return most
         return max(1, min(most, expected // _WORTH_A_PROCESS))
@@ -114,10 +118,11 @@ def _client(dask: str | Client, workers: int | None) -> Iterator[Client]:
         yield dask
         return
     if dask == _LOCAL:
-        cluster: Any = distributed.LocalCluster(
-            n_workers=workers or cores(), threads_per_worker=1, dashboard_address=None
-        )
-        with cluster, distributed.Client(cluster) as client:
+        with no_main_module():
+            cluster: Any = distributed.LocalCluster(
+                n_workers=workers or cores(), threads_per_worker=1, dashboard_address=None
+            )
+        with cluster, distributed.Client(cluster, set_as_default=False) as client:
             yield client
         return
     try:
@@ -128,6 +133,4 @@ def _client(dask: str | Client, workers: int | None) -> Iterator[Client]:
             "tcp://host:8786, or local"
         ) from None
     with client:
-        if not client.nthreads():
-            raise WorkerError(f"the Dask cluster at {dask} has no workers yet: start some")
         yield client

@@ -9,7 +9,6 @@ import platform
 import re
 import secrets
 import tempfile
-import threading
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 LOCK = ".tessloom.lock"
 CARD = "README.md"
 # Readers pass over names that start with a dot, so a file in the making is never read.
-_PARTIAL = ".{name}.{process}-{thread}.partial"
+_PARTIAL = ".{name}.{process}-{number}.partial"
 # What is to be uploaded is made here, on the machine's own disk.
 _TO_UPLOAD = "tessloom-{machine}-{process}-{number}.partial"
 _PARTITION = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)/s(\d{4})\.parquet$")
@@ -100,7 +99,7 @@ def sectors(root: Path, pipeline: Pipeline) -> list[int]:
 
 
 def partial_path(path: Path) -> Path:
-    """Return the local file in which this thread writes `path` before it is whole.
+    """Return a new name for the local file in which `path` is written before it is whole.
 
     It lies beside it, or among the temporary files if it is to be uploaded.
     """
@@ -109,7 +108,8 @@ def partial_path(path: Path) -> Path:
             machine=platform.node(), process=os.getpid(), number=secrets.token_hex(8)
         )
         return Path(tempfile.gettempdir()) / name
-    own = _PARTIAL.format(name=path.name, process=os.getpid(), thread=threading.get_ident())
+    # A number of its own each time: on a cluster, several may be writing one file.
+    own = _PARTIAL.format(name=path.name, process=os.getpid(), number=secrets.token_hex(4))
     return path.with_name(own)
 
 
