@@ -442,6 +442,18 @@ def test_any_other_file_system_of_fsspec_will_do(
     memory.rm("/stars", recursive=True)
 
 
+def test_a_file_system_that_does_not_rename_files_is_an_error(
+    server: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(memory), "mv", lambda *_, **__: None)
+    with pytest.raises(DatasetError, match="does not rename"):
+        build("memory://stars/data", server)
+    assert not memory.find("/stars")
+
+
 def test_a_file_url_is_a_directory_of_this_machine(tmp_path: Path) -> None:
     assert open_directory(f"file://{tmp_path}") == tmp_path
 
