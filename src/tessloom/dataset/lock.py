@@ -194,11 +194,13 @@ class _Lease:
 
     def _read(self) -> _Holder | None:
         try:
-            return _Holder(**json.loads(self._store.cat_file(self._name)))
+            holder = _Holder(**json.loads(self._store.cat_file(self._name)))
+            datetime.fromisoformat(holder.renewed)
         except FileNotFoundError:
             return None
         except (TypeError, ValueError):
             return None  # no build has written it
+        return holder
 
     def _remove(self) -> None:
         with suppress(FileNotFoundError):
