@@ -67,7 +67,19 @@ app = typer.Typer(
 
 
 Directory = Annotated[str, typer.Argument(metavar="DIR", help=_PLACE)]
-Workers = Annotated[int, typer.Option("--workers", help="Processes that fetch and write.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Processes that fetch and write; default: as many as there are cores."
+    ),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        help="Address of a Dask scheduler whose workers do that instead; local: a cluster here.",
+    ),
+]
 Connections = Annotated[
     int | None,
     typer.Option("--connections", help="Most requests at a time to each mirror; gateway: 8."),
@@ -123,7 +135,8 @@ def _root(
 def build(
     pipelines: Annotated[list[PipelineName], typer.Argument(help="One pipeline or several.")],
     sector: Annotated[
-        list[int], typer.Option("--sector", "-s", help="TESS sector; may be given several times.")
+        list[str],
+        typer.Option("--sector", "-s", help="Sectors: 23, 1-26, 27-, all; may be repeated."),
     ],
     out: Annotated[str, typer.Option("--out", "-o", help=_PLACE)],
     archive: Annotated[
@@ -146,7 +159,11 @@ def build(
         str | None,
         typer.Option(help="Arrays of the HDF5 files: names with commas between, default, or all."),
     ] = None,
-    workers: Workers = 1,
+    contiguous: Annotated[
+        bool, typer.Option("--contiguous", help="HDF5 arrays in one block each, uncompressed.")
+    ] = False,
+    workers: Workers = None,
+    dask: Dask = None,
     connections: Connections = None,
     patience: Patience = None,
     redirect_host: RedirectHosts = None,
@@ -155,7 +172,8 @@ def build(
         Path | None, typer.Option(help="Also keep the FITS files here, as in the archive.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what there is to do; write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Say what there is to do and what it takes; write nothing."),
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again for what could not be had earlier.")
@@ -180,7 +198,9 @@ def build(
             targets=targets,
             format=str(file_format),
             features=features,
+            contiguous=contiguous,
             workers=workers,
+            dask=dask,
             connections=connections,
             policy=_policy(patience),
             redirect_hosts=redirect_host or (),
@@ -211,7 +231,8 @@ def retry(
     archive: Annotated[
         str | None, typer.Option(help=f"Default: the one it was built from. {_ARCHIVES}")
     ] = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    dask: Dask = None,
     connections: Connections = None,
     patience: Patience = None,
     redirect_host: RedirectHosts = None,
@@ -226,6 +247,7 @@ def retry(
             directory,
             archive=archive,
             workers=workers,
+            dask=dask,
             connections=connections,
             policy=_policy(patience),
             redirect_hosts=redirect_host or (),

@@ -26,7 +26,10 @@ from tessloom.pipelines import PIPELINES
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
     from contextlib import AbstractContextManager
+
+    from distributed import Client
 
     from tessloom.archive import ArchiveAddress, RetryPolicy
     from tessloom.dataset._protocol import DatasetFormat
@@ -38,7 +41,9 @@ def retry(
     directory: Place,
     *,
     archive: str | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    dask: str | Client | None = None,
+    executor: Executor | None = None,
     connections: int | None = None,
     policy: RetryPolicy | None = None,
     redirect_hosts: Iterable[str] = (),
@@ -56,7 +61,7 @@ def retry(
         The dataset's.
     archive
         See `tessloom.build`. None: for each sector the one that it was built from.
-    workers, connections, policy, redirect_hosts, log_file, progress
+    workers, dask, executor, connections, policy, redirect_hosts, log_file, progress
         See `tessloom.build`.
 
     Returns
@@ -80,10 +85,9 @@ def retry(
     request = Request(
         root=root,
         dataset_format=found,
-        pipelines=[],
-        sectors=[],
+        sectors={},
         selection=Selection(),
-        workers=parse_workers(workers),
+        workers=parse_workers(workers, dask, executor),
         progress=progress or Progress(),
         retry_failed=True,
         only_failed=True,
@@ -132,8 +136,7 @@ def _retry_sector(
     request = replace(
         request,
         dataset_format=_as_written(found, root, pipeline, sector),
-        pipelines=[pipeline],
-        sectors=[sector],
+        sectors={pipeline: [sector]},
         same_archive=archive in (None, listing.archive),
     )
     with find(archive or listing.archive) as address:

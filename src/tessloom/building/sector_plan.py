@@ -19,7 +19,7 @@ from tessloom.dataset.storage import for_each, present
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
     from pathlib import Path
 
     from tessloom.archive import ArchiveAddress, Listing
@@ -57,8 +57,16 @@ def plan_sector(
     read: ReadListing,
     pipeline: Pipeline,
     sector: int,
+    *,
+    claimed: Container[Path] = (),
 ) -> SectorPlan:
-    """Compare what is asked for with what is there; write nothing."""
+    """Compare what is asked for with what is there; write nothing.
+
+    Parameters
+    ----------
+    claimed
+        Where files of other sectors are being put now.
+    """
     path = request.dataset_format.listing_path(request.root, pipeline, sector)
     old = read_listing_file(path) if path.exists() else None
     key = request.selection.key()
@@ -72,7 +80,7 @@ def plan_sector(
     contents = request.dataset_format.request_key(pipeline)
     listing = replace(listing, targets=in_partition_order(listing.targets))
     partitions = make_partitions(pipeline, sector, listing.targets, contents)
-    receipts = _receipts(request, partitions)
+    receipts = _receipts(request, partitions, claimed)
     if request.rebuild:
         return SectorPlan(pipeline, sector, listing, partitions, partitions)
     to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
@@ -114,14 +122,16 @@ def _merged(
     )
 
 
-def _receipts(request: Request, partitions: list[Partition]) -> dict[int, Receipt]:
+def _receipts(
+    request: Request, partitions: list[Partition], claimed: Container[Path]
+) -> dict[int, Receipt]:
     if not partitions:
         return {}
     dataset_format, root = request.dataset_format, request.root
 
     def find(partition: Partition) -> Path:
         return dataset_format.partition_path(
-            root, partition.pipeline, partition.pixel, partition.sector
+            root, partition.pipeline, partition.pixel, partition.sector, claimed=claimed
         )
 
     paths = list(for_each(find, partitions, root))

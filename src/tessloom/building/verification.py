@@ -19,6 +19,7 @@ from tessloom.building.plan import may_pass
 from tessloom.building.progress import Progress
 from tessloom.building.request import Request, parse_count
 from tessloom.building.run import build_targets
+from tessloom.building.workers import Workers
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_checks import targets_by_pixel
 from tessloom.dataset.listing_file import read_listing_file
@@ -252,10 +253,9 @@ class _Comparison:
             request = Request(
                 root=Path(folder),
                 dataset_format=dataset_format,
-                pipelines=[pipeline],
-                sectors=[sector],
+                sectors={pipeline: [sector]},
                 selection=Selection(),
-                workers=1,
+                workers=Workers(number=1),
                 progress=_Said(self.say),
             )
             build_targets(request, address, Listing(pipeline, sector, targets, Findings()))

@@ -14,7 +14,7 @@ from tessloom.dataset.rows import RowFormat
 from tessloom.dataset.schema import HEALPIX, arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -51,7 +51,15 @@ class HatsFormat:
         """Return the collection's directory."""
         return root / pipeline.name
 
-    def partition_path(self, root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+    def partition_path(
+        self,
+        root: Path,
+        pipeline: Pipeline,
+        pixel: int,
+        sector: int,
+        *,
+        claimed: Container[Path] = (),  # noqa: ARG002
+    ) -> Path:
         """Return the file of one (pixel, sector)."""
         return layout.partition_path(root, pipeline, pixel, sector)
 

@@ -103,7 +103,8 @@ def _pieces(file: h5py.File) -> Iterator[tuple[int, int]]:
     """Yield ranges of rows: whole chunks, and no more than may be in memory."""
     count = len(file["object_id"])
     series = [dataset for dataset in file.values() if dataset.ndim > 1]
-    chunk = min((dataset.chunks[0] for dataset in series), default=_MOST_ROWS)
+    # A contiguous array has no chunks.
+    chunk = min((dataset.chunks[0] for dataset in series if dataset.chunks), default=1)
     row = sum(dataset.shape[1] * dataset.dtype.itemsize for dataset in series)
     chunks = min(_MOST_ROWS, _MOST_BYTES // max(row, 1)) // chunk
     step = chunk * max(chunks, 1)

@@ -78,6 +78,8 @@ class Receipt:
         Whether any file says that it is based on simulated data (``SIMDATA``).
     features
         Names of the features that HDF5 was asked to hold; a file may lack optional ones.
+    contiguous
+        Whether the arrays of HDF5 are contiguous rather than compressed.
     checksum
         ``crc32:`` and 8 hexadecimal digits: of all bytes of the file, with hyphens in place of
         these digits. The writer adds it.
@@ -95,6 +97,7 @@ class Receipt:
     synthetic: bool = False
     software: str = ""
     features: tuple[str, ...] = ()
+    contiguous: bool = False
     checksum: str = ""
     layout: int = LAYOUT
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tessloom.dataset.card import Summary, write_card
 from tessloom.dataset.features import ADDED, DEFAULT, HEALPIX_ORDER, choose_features
 from tessloom.dataset.hdf5 import Hdf5Writer
+from tessloom.dataset.hdf5_contiguous import ContiguousHdf5Writer
 from tessloom.dataset.hdf5_reading import check_arrays, read_hdf5_receipt, read_hdf5_rows
 from tessloom.dataset.layout import visible_files
 from tessloom.dataset.opening import hdf5_file
@@ -20,7 +21,7 @@ from tessloom.errors import DatasetError, RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -73,9 +74,12 @@ class StandardFormat:
     ----------
     names
         Of the features that files hold; see `features.choose_features`.
+    contiguous
+        Whether arrays are written as one block each, uncompressed.
     """
 
     names: tuple[str, ...] = (DEFAULT,)
+    contiguous: bool = False
 
     name = "hdf5"
 
@@ -97,8 +101,9 @@ class StandardFormat:
         return RowFormat(pipeline, frozenset(sources | {"time"}))
 
     def request_key(self, pipeline: Pipeline) -> str:
-        """Return the names of the features."""
-        return " ".join(sorted(feature.name for feature in self.features(pipeline)))
+        """Return the names of the features, and whether arrays are contiguous."""
+        names = " ".join(sorted(feature.name for feature in self.features(pipeline)))
+        return f"{names}\ncontiguous" if self.contiguous else names
 
     def check_additions(self, root: Path, pipeline: Pipeline) -> None:
         """Check that files have no array that is not asked for now: building would drop it."""
@@ -116,11 +121,19 @@ class StandardFormat:
         """Return the pipeline's directory, in capitals."""
         return root / pipeline.name.upper()
 
-    def partition_path(self, root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+    def partition_path(
+        self,
+        root: Path,
+        pipeline: Pipeline,
+        pixel: int,
+        sector: int,
+        *,
+        claimed: Container[Path] = (),
+    ) -> Path:
         """Return the file of one (pixel, sector)."""
         directory = self.directory(root, pipeline) / f"healpix={pixel}"
         first, own = directory / _FIRST, directory / f"s{sector:04d}-{_FIRST}"
-        taken = first.exists() and self.read_receipt(first).sector != sector
+        taken = first in claimed or (first.exists() and self.read_receipt(first).sector != sector)
         return own if taken or own.exists() else first
 
     def listing_path(self, root: Path, pipeline: Pipeline, sector: int) -> Path:
@@ -141,7 +154,8 @@ class StandardFormat:
 
     def writer(self, path: Path, pipeline: Pipeline) -> Writer:
         """Return an HDF5 writer."""
-        return Hdf5Writer(path, self.features(pipeline))
+        kind = ContiguousHdf5Writer if self.contiguous else Hdf5Writer
+        return kind(path, self.features(pipeline))
 
     def read_receipt(self, path: Path) -> Receipt:
         """Read the receipt from a partition's attributes."""
@@ -158,7 +172,7 @@ class StandardFormat:
     def written_with(
         self, path: Path, pipeline: Pipeline, *, known_only: bool = False
     ) -> StandardFormat:
-        """Return the format with the features with which a partition was written.
+        """Return the format with the choices with which a partition was written.
 
         Raises
         ------
@@ -166,7 +180,8 @@ class StandardFormat:
             The file is damaged, or holds arrays that a function of the user's made.
         """
         file = _read(path)
-        found = StandardFormat(file.receipt.features or tuple(sorted(file.kinds.keys() - ADDED)))
+        names = file.receipt.features or tuple(sorted(file.kinds.keys() - ADDED))
+        found = StandardFormat(names, file.receipt.contiguous)
         try:
             found.features(pipeline)
         except RequestError:
