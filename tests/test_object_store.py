@@ -428,6 +428,22 @@ def test_a_file_that_the_store_does_not_give_is_not_called_damaged(
     assert "is damaged" not in str(raised.value)
 
 
+def test_a_store_that_stumbles_is_asked_again(
+    local: dict[str, Path], server: DemoServer, store: ObjectStore, url: str
+) -> None:
+    stumbled: set[str] = set()
+
+    def once(line: str) -> int:
+        first = line[:3] not in stumbled
+        stumbled.add(line[:3])
+        return 500 * (first and line.startswith(("GET", "PUT")))
+
+    store.refuse = once
+    assert build(url, server).complete
+    assert stumbled >= {"GET", "PUT"}
+    assert light_curves(store.objects(url)) == light_curves(files(local["parquet"]))
+
+
 def test_any_other_file_system_of_fsspec_will_do(
     local: dict[str, Path], server: DemoServer
 ) -> None:
@@ -440,6 +456,18 @@ def test_any_other_file_system_of_fsspec_will_do(
     found = {name.removeprefix("/stars/data/"): memory.cat(name) for name in memory.find("/stars")}
     assert undated(found) == undated(files(local["parquet"]))
     memory.rm("/stars", recursive=True)
+
+
+def test_a_file_system_that_does_not_rename_files_is_an_error(
+    server: DemoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(memory), "mv", lambda *_, **__: None)
+    with pytest.raises(DatasetError, match="does not rename"):
+        build("memory://stars/data", server)
+    assert not memory.find("/stars")
 
 
 def test_a_file_url_is_a_directory_of_this_machine(tmp_path: Path) -> None:

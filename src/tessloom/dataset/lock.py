@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import filelock
 
 from tessloom.dataset.layout import LOCK, cannot_write, is_alive
-from tessloom.dataset.storage import as_os_error, is_local, store_of
+from tessloom.dataset.storage import as_os_error, is_local, make_directory, store_of
 from tessloom.errors import DatasetLockedError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def unwritten(root: Path) -> Iterator[None]:
 @contextmanager
 def _locked_on_disk(root: Path) -> Iterator[None]:
     try:
-        root.mkdir(parents=True, exist_ok=True)
+        make_directory(root)
         lock = filelock.FileLock(root / LOCK)
         lock.acquire(blocking=False)
     except filelock.Timeout:
@@ -94,6 +94,7 @@ def _locked_in_store(root: Path) -> Iterator[None]:
     lease = _Lease(root)
     try:
         with as_os_error():
+            make_directory(root)
             holder = lease.acquire()
     except OSError as error:
         raise cannot_write(root, error) from error
@@ -193,11 +194,13 @@ class _Lease:
 
     def _read(self) -> _Holder | None:
         try:
-            return _Holder(**json.loads(self._store.cat_file(self._name)))
+            holder = _Holder(**json.loads(self._store.cat_file(self._name)))
+            datetime.fromisoformat(holder.renewed)
         except FileNotFoundError:
             return None
         except (TypeError, ValueError):
             return None  # no build has written it
+        return holder
 
     def _remove(self) -> None:
         with suppress(FileNotFoundError):

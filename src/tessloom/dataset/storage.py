@@ -33,8 +33,7 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)")
 _LOCAL = ("file", "local")
 _READ_ONLY = ("data", "github", "http", "https")
 # Where an upload is complete or absent, and replaces at once what was there.
-_S3 = {"s3", "s3a"}
-_OBJECT_STORES = {"abfs", "abfss", "az", "gcs", "gs", *_S3}
+_OBJECT_STORES = {"abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"}
 # Whose errors are no OSError, though they tell of the store: no credentials, no connection.
 _LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "requests"}
 # s3fs itself would hold 500 MB of an upload in memory.
@@ -81,11 +80,12 @@ def open_directory(place: Place) -> Path:
         raise RequestError(f"{text} can't be used ({error}): {_HINT}") from error
     except ValueError as error:
         raise RequestError(f"{scheme}:// is no kind of store that fsspec knows: {text}") from error
-    # A listing that is remembered may be out of date, and what there is to do follows from it.
-    options: dict[str, Any] = {"use_listings_cache": False}
-    if scheme in _S3:
+    options: dict[str, Any] = {}
+    if scheme in {"s3", "s3a"}:
         options["config_kwargs"] = {"max_pool_connections": _AT_ONCE}
-    options = options | dict(getattr(place, "storage_options", {}))
+    options |= getattr(place, "storage_options", {})
+    # A listing that is remembered may be out of date, and what there is to do follows from it.
+    options["use_listings_cache"] = False
     path = UPath(text.rstrip("/"), **options)
     # What is used of a path, a UPath has too.
     root = cast("Path", path)
@@ -136,6 +136,9 @@ def make_directory(directory: Path) -> None:
     # In an object store they are not; and making one would make a missing bucket.
     if is_local(directory):
         directory.mkdir(parents=True, exist_ok=True)
+    elif not _puts_whole(directory):
+        store, name = store_of(directory)
+        store.makedirs(name, exist_ok=True)
 
 
 def upload(file: Path, path: Path) -> None:
@@ -148,19 +151,22 @@ def upload(file: Path, path: Path) -> None:
     """
     store, name = store_of(path)
     with as_os_error():
-        if path.protocol in _OBJECT_STORES:  # type: ignore[attr-defined]
-            options = _S3_UPLOAD if path.protocol in _S3 else {}  # type: ignore[attr-defined]
-            store.put_file(str(file), name, **options)
+        if _puts_whole(path):
+            store.put_file(str(file), name, **(_S3_UPLOAD if "s3" in store.protocol else {}))
             return
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
-        store.makedirs(store_of(path.parent)[1], exist_ok=True)
+        make_directory(path.parent)
+        partial = f"{store_of(path.parent)[1]}/.{path.name}.{secrets.token_hex(8)}.partial"
+        left = False
         try:
-            store.put_file(str(file), store_of(partial)[1])
-            store.mv(store_of(partial)[1], name)
-        except BaseException:
+            store.put_file(str(file), partial)
+            store.mv(partial, name)
+        finally:
             with contextlib.suppress(Exception):
-                store.rm_file(store_of(partial)[1])
-            raise
+                left = store.exists(partial)
+                if left:
+                    store.rm_file(partial)
+        if left:  # some say nothing when a name is taken
+            raise OSError("the store does not rename files")
 
 
 def upload_bytes(body: bytes, path: Path) -> None:
@@ -171,7 +177,7 @@ def upload_bytes(body: bytes, path: Path) -> None:
     OSError
         The store does not take it.
     """
-    if path.protocol in _OBJECT_STORES:  # type: ignore[attr-defined]
+    if _puts_whole(path):
         store, name = store_of(path)
         with as_os_error():
             store.pipe_file(name, body)
@@ -251,6 +257,11 @@ def store_of(path: Path) -> tuple[Any, str]:
     """Return fsspec's file system of a path, and what it calls the path."""
     stored: Any = path
     return stored.fs, stored.path.rstrip("/")
+
+
+def _puts_whole(path: Path) -> bool:
+    stored: Any = path
+    return stored.protocol in _OBJECT_STORES
 
 
 @contextlib.contextmanager
