@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tessloom.dataset.header_values import converter, first
+from tessloom.dataset.header_values import reader
 from tessloom.dataset.schema import ARROW_TYPES, arrow_schema
 from tessloom.dataset.series import find_sources, joined, repeated
 from tessloom.errors import FitsError, WrongTargetError
@@ -88,7 +88,7 @@ class RowFormat:
         ]
         self._sources: dict[tuple[str, ...], Sources] = {}
         self._readers = [
-            (converter(keyword), tuple(self._want(keyword.hdu, name) for name in keyword.fits))
+            reader(keyword, [self._want(keyword.hdu, name) for name in keyword.fits])
             for keyword in pipeline.keywords
         ]
         self._identity_positions = [self._want(0, name) for name in pipeline.identity]
@@ -115,7 +115,7 @@ class RowFormat:
             light curve has no cadence (LSDB can't hold an empty list).
         """
         values = curve.values
-        scalars = [first(values, positions, convert) for convert, positions in self._readers]
+        scalars = [read(values) for read in self._readers]
         found = next(
             (values[position] for position in self._identity_positions if values[position]), None
         )
