@@ -114,14 +114,19 @@ def joined(column: Column, series: Sequence[Series], lengths: npt.NDArray[np.int
     """Return one column of all rows end to end; null where a row lacks it."""
     arrow_type = ARROW_TYPES[column.dtype]
     absent = np.array([values is None for values in series], bool)
+    count = int(lengths.sum())
     if absent.all():
-        return pa.nulls(int(lengths.sum()), arrow_type)
+        return pa.nulls(count, arrow_type)
     filled = [
         np.zeros(length, column.dtype) if values is None else values
         for values, length in zip(series, lengths.tolist(), strict=True)
     ]
-    mask = np.repeat(absent, lengths) if absent.any() else None
-    return pa.array(np.concatenate(filled), arrow_type, mask=mask)
+    # From Arrow's memory, which keeps its pages: a new page costs more than what is copied to it.
+    buffer = pa.allocate_buffer(count * np.dtype(column.dtype).itemsize)
+    elements = np.concatenate(filled, out=np.frombuffer(buffer, column.dtype))
+    if absent.any():
+        return pa.array(elements, arrow_type, mask=np.repeat(absent, lengths))
+    return pa.Array.from_buffers(arrow_type, count, [None, buffer])
 
 
 def repeated(
