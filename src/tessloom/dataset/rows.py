@@ -48,6 +48,8 @@ class Row:
         Whether the file says that it is based on simulated data.
     unknown
         The FITS columns that the declaration does not know.
+    width
+        Bytes of memory that a cadence takes.
     """
 
     series: tuple[Series, ...]
@@ -55,12 +57,13 @@ class Row:
     object_id: str
     scalars: tuple[Scalar, ...]
     synthetic: bool
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[str, ...]
+    width: int
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the light curve takes."""
-        return sum(values.nbytes for values in self.series if values is not None)
+        return self.cadences * self.width
 
 
 class RowFormat:
@@ -145,6 +148,7 @@ class RowFormat:
             scalars=tuple(scalars),
             synthetic=values[0] is True,
             unknown=sources.unknown,
+            width=sources.width,
         )
 
     def positions(self, rows: Sequence[Row]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -56,11 +56,14 @@ class Sources:
         One for each column that is wanted; None where the table has nothing for it.
     unknown
         The FITS columns that the declaration does not know.
+    width
+        Bytes that a cadence takes in our columns.
     """
 
     dtype: np.dtype[np.void]
     columns: tuple[Source | None, ...]
     unknown: tuple[str, ...]
+    width: int
 
     def read(self, records: npt.NDArray[np.void]) -> tuple[Series, ...]:
         """Return the columns as `Row.series` has them."""
@@ -93,7 +96,9 @@ def find_sources(pipeline: Pipeline, wanted: Sequence[Column], dtype: np.dtype[n
             found[column.name] = Source(name, seen_as, np.dtype(column.dtype))
     known = {source.name for source in found.values()}
     unknown = tuple(name for name in available.values() if name not in known)
-    return Sources(dtype, tuple(found.get(column.name) for column in wanted), unknown)
+    columns = tuple(found.get(column.name) for column in wanted)
+    width = sum(source.dtype.itemsize for source in columns if source is not None)
+    return Sources(dtype, columns, unknown, width)
 
 
 def _check_type(column: Column, name: str, actual: np.dtype[Any]) -> None:
