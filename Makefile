@@ -19,8 +19,10 @@ lint: $(VENV)/installed-for-development
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# For instance: make bench BENCH="--quick decoding --json results.json"
+BENCH ?=
 bench: $(VENV)/installed-for-development
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/run.py $(BENCH)
 
 load: $(VENV)/installed-for-development
 	$(BIN)/python benchmarks/load.py

@@ -17,7 +17,6 @@ import time
 from typing import TYPE_CHECKING
 
 import aiohttp
-from aiohttp import web
 from serving import serving
 
 from tessloom import fits
@@ -26,10 +25,11 @@ from tessloom.demo.products import PRODUCTS, light_curves
 from tessloom.demo.sectors import SECTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine
+    from contextlib import AbstractContextManager
     from typing import Any
 
-    from serving import Handler
+    from serving import Answer, Latency
 
 _POOL = 64
 _BATCH = 100
@@ -37,15 +37,21 @@ _BATCH = 100
 # of 64 and 256 take as long for 2,000 files as was measured beforehand.
 _SIGMA = 0.5
 _SLOW, _SLOW_SHARE = 3.0, 0.005
-MODELS: dict[str, Callable[[], float]] = {
-    "none": lambda: 0.0,
-    "fixed": lambda: 0.2,
-    "lognormal": lambda: (
-        _SLOW
-        if random.random() < _SLOW_SHARE  # noqa: S311 - no secret
-        else random.lognormvariate(0, _SIGMA) * 0.2
-    ),
-}
+
+
+def fixed() -> float:
+    """Return 200 ms."""
+    return 0.2
+
+
+def lognormal() -> float:
+    """Return about 200 ms, or now and then 3 s."""
+    if random.random() < _SLOW_SHARE:  # noqa: S311 - no secret
+        return _SLOW
+    return random.lognormvariate(0, _SIGMA) * 0.2
+
+
+MODELS: dict[str, Latency | None] = {"none": None, "fixed": fixed, "lognormal": lognormal}
 _CASES = (
     ("none", 32),
     ("fixed", 64),
@@ -65,26 +71,32 @@ def main() -> None:
     print(f"{'latency':10} {'window':>6} {'files/s':>8} {'of ideal':>9} {'CPU µs':>7}")
     for latency, window in _CASES:
         count = arguments.requests
-        with serving(_files, latency) as address:
-            seconds, cpu = _timed(_windowed(address, count, window))
+        with serving_copies(latency) as address:
+            seconds, cpu = timed(windowed(address, count, window))
         ideal = f"{100 * count / seconds / (window / 0.2):8.0f}%" if latency == "fixed" else ""
         rate, each = count / seconds, 1e6 * cpu / count
         print(f"{latency:10} {window:6} {rate:8.0f} {ideal:>9} {each:7.0f}", flush=True)
     for latency in ("fixed", "lognormal"):
-        with serving(_files, latency) as address:
-            seconds, cpu = _timed(_batched(address, arguments.batched))
+        with serving_copies(latency) as address:
+            seconds, cpu = timed(batched(address, arguments.batched))
         rate, each = arguments.batched / seconds, 1e6 * cpu / arguments.batched
         print(f"{latency:10} {'batches':>6} {rate:7.0f} {'':>9} {each:7.0f}", flush=True)
 
 
-def _timed(work: Coroutine[Any, Any, None]) -> tuple[float, float]:
+def serving_copies(latency: str) -> AbstractContextManager[str]:
+    """Return a server that answers every request with some light curve, as late as a model says."""
+    return serving(_light_curves, latency=MODELS[latency])
+
+
+def timed(work: Coroutine[Any, Any, None]) -> tuple[float, float]:
     """Return wall and CPU seconds of a coroutine."""
     wall, cpu = time.perf_counter(), time.process_time()
     asyncio.run(work)
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-async def _windowed(address: str, count: int, window: int) -> None:
+async def windowed(address: str, count: int, window: int) -> None:
+    """Fetch files as a build does, with so many requests at a time."""
     archive = with_policy(find_archive(address), connections=window)  # type: ignore[arg-type]
     async with archive.open() as opened:
 
@@ -94,7 +106,8 @@ async def _windowed(address: str, count: int, window: int) -> None:
         await slide(opened.at_a_time, range(count), get)
 
 
-async def _batched(address: str, count: int) -> None:
+async def batched(address: str, count: int) -> None:
+    """Fetch files in batches: the next one begins when the last file of one is there."""
     async with aiohttp.ClientSession() as session:
 
         async def get(number: int) -> None:
@@ -109,19 +122,11 @@ def _path(number: int) -> str:
     return f"tglc/s0023/{number}.fits"
 
 
-def _files(latency: str) -> Handler:
-    """Return what answers every request with some light curve, as late as the model says."""
-    product, wait = PRODUCTS["tglc"], MODELS[latency]
+def _light_curves() -> Answer:
+    product = PRODUCTS["tglc"]
     targets = itertools.islice(light_curves("tglc", 23).values(), _POOL)
     turn = itertools.cycle([product.file(SECTORS[23], target) for target in targets])
-
-    async def answer(_request: web.Request) -> web.Response:
-        seconds = wait()
-        if seconds:
-            await asyncio.sleep(seconds)
-        return web.Response(body=next(turn), content_type="application/fits")
-
-    return answer
+    return lambda _path: next(turn)
 
 
 if __name__ == "__main__":

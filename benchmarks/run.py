@@ -1,141 +1,141 @@
-"""What a light curve costs, step by step, on this machine: run with ``make bench``.
+"""What tessloom reaches on this machine, and what was to be reached: ``make bench``.
 
-A dense field of synthetic stars (one or two partitions, as full sectors have them) is written to
-a folder and built from there and over HTTP. The figures are microseconds a file, of wall time;
-compare the columns of one run, not runs. The page cache is warm.
+Each line's reference is measured in the same run, in rounds that take turns with ours; compare
+lines of one run, not runs. The fields of synthetic stars are written first and read from the page
+cache. See the modules for what each line includes.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from aiohttp import web
-from astropy.io import fits as astropy_fits
-from serving import serving
-
-import tessloom
-from tessloom.dataset.rows import RowFormat
-from tessloom.demo.products import PRODUCTS
-from tessloom.demo.sectors import SECTORS
-from tessloom.demo.sky import Target, stars
-from tessloom.fits import Decoder
+from conversion import conversion, encoding, workers
+from decoding import decoding
+from downloads import downloading, waiting
+from fields import ERAS, HALF_HOUR, LONG, Field
+from memory import memory
+from reading import reading
+from startup import startup
+from table import print_head, print_line, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
 
-    from serving import Handler
+    from table import Line
 
-    from tessloom.demo.products import Product
+_NAMES = ("tglc", "qlp", "spoc")
+_PARTS = (
+    "decoding",
+    "conversion",
+    "encoding",
+    "downloads",
+    "memory",
+    "workers",
+    "startup",
+    "reading",
+)
 
-CASES = (("tglc", 23), ("qlp", 23), ("spoc", 23), ("tglc", 40), ("qlp", 56), ("spoc", 56))
-ASTROPY_FILES = 50
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured.
+
+    Attributes
+    ----------
+    files, long_files
+        Light curves of a field at 1,800 s and at 200 s.
+    existing_files
+        Those of them that the existing builder's way converts in a round.
+    rounds
+        Of what takes seconds; what takes milliseconds has five times as many.
+    """
+
+    files: int
+    long_files: int
+    existing_files: int
+    rounds: int
+    windowed: int
+    batched: int
+
+
+FULL = Size(20_000, 1500, 300, 3, windowed=6000, batched=1000)
+QUICK = Size(1500, 200, 50, 2, windowed=1500, batched=200)
 
 
 def main() -> None:
-    """Measure every case and print a line for each."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=1500, help="light curves of a case")
-    parser.add_argument("--rounds", type=int, default=3, help="the fastest round counts")
+    """Measure everything and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(_PARTS)}; all of them if none")
+    parser.add_argument("--quick", action="store_true", help="few files: a look, no judgement")
+    parser.add_argument("--pipelines", nargs="+", choices=_NAMES, default=_NAMES)
+    parser.add_argument("--sectors", nargs="+", type=int, choices=ERAS, default=list(ERAS))
+    parser.add_argument("--files", type=int, help="light curves of a field at 1,800 s")
+    parser.add_argument("--rounds", type=int, help="of each measurement")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here too")
     arguments = parser.parse_args()
-    print(f"{arguments.files} files a case, µs a file, fastest of {arguments.rounds} rounds")
-    print(f"{'':10} {'kB':>6} {'astropy':>8} {'decode':>8} {'folder':>8} {'HTTP':>8} {'times':>6}")
-    for name, sector in CASES:
-        with tempfile.TemporaryDirectory() as directory:
-            root = Path(directory)
-            write_archive(PRODUCTS[name], sector, arguments.files, root / "archive")
-            line = _measure(PRODUCTS[name], sector, root, arguments.rounds)
-        print(f"{name:5} {sector:4} {line}", flush=True)
+    if unknown := set(arguments.parts) - set(_PARTS):
+        parser.error(f"there is no {', '.join(sorted(unknown))}")
+    size = QUICK if arguments.quick else FULL
+    size = Size(
+        **vars(size)
+        | {"files": arguments.files or size.files, "rounds": arguments.rounds or size.rounds}
+    )
+    parts = set(arguments.parts or _PARTS)
+    fields = [
+        Field(name, sector, size.files if sector == HALF_HOUR else size.long_files)
+        for name, sector in itertools.product(arguments.pipelines, arguments.sectors)
+    ]
+    start = time.perf_counter()
+    settings = vars(size) | {"parts": sorted(parts), "load before": os.getloadavg()[0]}
+    print(f"{os.cpu_count()} cores, load {settings['load before']:.1f} before it began")
+    lines = []
+    print_head()
+    with tempfile.TemporaryDirectory() as directory:
+        for line in _measure(parts, size, fields, Path(directory)):
+            print_line(line)
+            lines.append(line)
+            if arguments.json:
+                write_json(arguments.json, lines, settings)
+    print(f"{time.perf_counter() - start:.0f} s")
 
 
-def _measure(product: Product, sector: int, root: Path, rounds: int) -> str:
-    paths = sorted((root / "archive").rglob("*.fits"))
-    size = sum(path.stat().st_size for path in paths) / len(paths)
-    row_format = RowFormat(product.pipeline)
-    decoder = Decoder(row_format.wanted)
-
-    def decode() -> None:
-        for path in paths:
-            decoder.decode(path.read_bytes())
-
-    def read_with_astropy() -> None:
-        for path in paths[:ASTROPY_FILES]:
-            with astropy_fits.open(path, memmap=False) as hdus:
-                for column in hdus[1].columns.names:
-                    np.array(hdus[1].data[column])
-
-    def build(archive: str) -> Callable[[], None]:
-        def run() -> None:
-            with tempfile.TemporaryDirectory(dir=root) as out:
-                report = tessloom.build(
-                    product.pipeline.name, sector=sector, out=out, archive=archive
-                )
-                assert report.complete  # noqa: S101 - a benchmark of a failure says nothing
-
-        return run
-
-    reading = _fastest(read_with_astropy, rounds) / min(ASTROPY_FILES, len(paths))
-    decoding = _fastest(decode, rounds) / len(paths)
-    from_folder = _fastest(build(str(root / "archive")), rounds) / len(paths)
-    with serving(_files, root / "archive") as address:
-        over_http = _fastest(build(address), rounds) / len(paths)
-    microseconds = [1e6 * value for value in (reading, decoding, from_folder, over_http)]
-    columns = " ".join(f"{value:8.0f}" for value in microseconds)
-    return f"{size / 1000:6.0f} {columns} {reading / decoding:6.0f}"
+def _measure(
+    parts: set[str], size: Size, fields: Sequence[Field], directory: Path
+) -> Iterator[Line]:
+    if "startup" in parts:
+        yield from startup(5 * size.rounds)
+    for field in fields if parts - {"startup"} else ():
+        with tempfile.TemporaryDirectory(dir=directory) as folder:
+            yield from _of_field(parts, size, field, field.write(Path(folder) / "archive"))
+    if "downloads" in parts:
+        yield from waiting(size.rounds, size.windowed, size.batched)
 
 
-def _fastest(work: Callable[[], None], rounds: int) -> float:
-    durations = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        work()
-        durations.append(time.perf_counter() - start)
-    return min(durations)
-
-
-def write_archive(product: Product, sector: int, files: int, root: Path) -> None:
-    """Write a field of stars as dense as a real sector's, with script and list."""
-    positions = np.random.default_rng(1).uniform(-0.6, 0.6, (files, 2))
-    observed = SECTORS[sector]
-    script, target_list = ["#!/bin/sh"], [product.list_header]
-    for number, (east, north) in enumerate(positions.tolist()):
-        star = stars()[number]._replace(
-            tic_id=1000 + number,
-            gaia_dr3_id=10**18 + number * 10**6,
-            ra=200.0 + east,
-            dec=40.0 + north,
-        )
-        target = Target(star, 1, 1, 100.0, 100.0)
-        path = product.path(observed, target)
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_bytes(product.file(observed, target))
-        script.append(product.command.format(path=path, output=path))
-        target_list.append(product.list_row.format(star=star, ra=star.ra, dec=star.dec))
-    for name, lines in (
-        (product.pipeline.script, script),
-        (product.pipeline.target_list, target_list),
-    ):
-        listing = root / name.format(sector=sector)
-        listing.parent.mkdir(parents=True, exist_ok=True)
-        listing.write_text("\n".join(lines) + "\n")
-
-
-def _files(root: Path) -> Handler:
-    """Return what answers with the files below a folder, from memory."""
-    bodies = {
-        path.relative_to(root).as_posix(): path.read_bytes()
-        for path in root.rglob("*")
-        if path.is_file()
-    }
-
-    async def answer(request: web.Request) -> web.Response:
-        return web.Response(body=bodies[request.match_info["path"]])
-
-    return answer
+def _of_field(parts: set[str], size: Size, field: Field, root: Path) -> Iterator[Line]:
+    usual = (field.name, field.sector) == ("tglc", HALF_HOUR)
+    if "decoding" in parts:
+        yield from decoding(field, root, 5 * size.rounds)
+    if "encoding" in parts:
+        yield from encoding(field, root, 5 * size.rounds)
+    if "conversion" in parts:
+        yield from conversion(field, root, size.rounds, size.existing_files)
+    if "workers" in parts and field.sector == HALF_HOUR:
+        yield from workers(field, root, size.rounds)
+    if "downloads" in parts and usual:
+        yield from downloading(field, root, size.rounds)
+    if "memory" in parts and (usual or field.sector == LONG):
+        yield from memory(field, root)
+    if "reading" in parts and usual:
+        yield from reading(field, root, 5 * size.rounds)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,6 +52,7 @@ class Folder:
     failures: Mapping[str, TargetError] = field(default_factory=dict)
 
     lists_may_change = True
+    most_workers = sys.maxsize
 
     @property
     def name(self) -> str:

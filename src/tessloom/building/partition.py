@@ -95,7 +95,7 @@ class PartitionBuilder:
         self.partition = partition
         self._format = row_format
         self._dataset_format = dataset_format
-        self._path = dataset_format.partition_path(
+        self._path = partition.path or dataset_format.partition_path(
             root, partition.pipeline, partition.pixel, partition.sector
         )
         self._writer: Writer | None = None

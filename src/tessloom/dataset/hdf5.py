@@ -13,6 +13,7 @@ import numpy as np
 from tessloom.dataset.checksum import BLANK, seal
 from tessloom.dataset.features import standard_rows
 from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
+from tessloom.dataset.storage import make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +57,7 @@ class Hdf5Writer:
         self._failure: DatasetError | None = None
         self._count = self._width = 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             self._disk = _Disk(self._partial, "w+b")
         except OSError as error:
             raise cannot_write(path, error) from error

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tessloom.dataset.opening import parquet_file
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def read_receipt(path: Path) -> Receipt:
         The file is damaged, has no receipt, or has one of another layout.
     """
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        with parquet_file(path) as file:
+            metadata = file.metadata.metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise damaged(path, error) from error
     return parse_receipt(metadata, path)
@@ -153,6 +154,8 @@ def parse_receipt(metadata: Mapping[Any, str | bytes], path: Path, key: Any = KE
 
 def damaged(path: Path, error: Exception) -> DatasetError:
     """Return the error for a partition that can't be read."""
+    if isinstance(error, DatasetError):
+        return error  # a store did not give it: that says nothing of the file
     return DatasetError(
         f"{path} is damaged or was not written by tessloom ({error!r}): "
         "remove it and run the build again"
