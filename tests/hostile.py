@@ -85,6 +85,7 @@ class Reader:
             return False
         # A byte may become a double.
         assert row.nbytes <= 8 * len(body)
+        assert row.nbytes == sum(values.nbytes for values in row.series if values is not None)
         self._as_batch(row)
         self._as_batch(row, self._row)
         return True

@@ -118,6 +118,39 @@ def test_card_values_in_every_notation_are_those_that_astropy_reads(text: str) -
     assert primary_values(body, ["CARDX"]) == (expected,)
 
 
+# Cards in the fixed format, nearly so, and not at all; some reach into the next card.
+CARD_TEXTS = st.one_of(
+    st.text(st.sampled_from(" '/+-.0123456789ETF"), max_size=70),
+    st.from_regex(
+        r" {0,20}[+-]?[0-9]{1,20}(\.[0-9]{0,16})?(E[+-]?[0-9]{1,3})? {0,3}(/ x)?", fullmatch=True
+    ),
+    st.builds(lambda value: f"{value:>20} / comment", st.integers() | st.floats() | st.just("")),
+    st.builds(lambda value: f"{value:>70}", st.integers(0) | st.sampled_from("TF/'")),
+    st.builds("= '{:8}' / comment".format, st.text(st.sampled_from("ab '/"), max_size=60)),
+    st.builds("= '{:>67}'".format, st.text(st.sampled_from("ab '"), max_size=70)),
+).map(lambda text: text if text.startswith("= ") else f"= {text}")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(CARD_TEXTS, min_size=5, max_size=5), st.booleans())
+def test_cards_of_a_known_layout_say_what_they_say_when_each_is_read_alone(
+    texts: list[str], same_kinds: bool
+) -> None:
+    cards = {"WHOLE": 1, "REAL": 1.5, "LOGICAL": True, "TEXT": "abc", "BLANK": None}
+    body = make_file(np.zeros(1, [("A", ">f4")]), cards)
+    changed = body
+    for keyword, text in zip(cards, texts, strict=True):
+        at = body.index(f"{keyword:8}=".encode()) + 8
+        changed = changed[:at] + text.ljust(72)[:72].encode() + changed[at + 72 :]
+    alone = primary_values(changed, list(cards))
+    wanted = [(0, keyword) for keyword in cards]
+    decoder = Decoder(wanted)
+    # From the first file it learns of what kind the cards are.
+    assert decoder.decode(body if same_kinds else changed) is not None
+    assert repr(decoder.decode(changed).values) == repr(alone)
+    assert repr(decoder.decode(body).values) == repr(tuple(cards.values()))
+
+
 @settings(deadline=None, max_examples=100)
 @given(st.data())
 def test_a_file_that_was_cut_off_is_never_decoded(data: st.DataObject) -> None:

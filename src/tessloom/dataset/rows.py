@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tessloom.dataset.header_values import converter, first
+from tessloom.dataset.header_values import reader
 from tessloom.dataset.schema import ARROW_TYPES, arrow_schema
 from tessloom.dataset.series import find_sources, joined, repeated
 from tessloom.errors import FitsError, WrongTargetError
@@ -48,6 +48,8 @@ class Row:
         Whether the file says that it is based on simulated data.
     unknown
         The FITS columns that the declaration does not know.
+    width
+        Bytes of memory that a cadence takes.
     """
 
     series: tuple[Series, ...]
@@ -55,12 +57,13 @@ class Row:
     object_id: str
     scalars: tuple[Scalar, ...]
     synthetic: bool
-    unknown: tuple[str, ...] = ()
+    unknown: tuple[str, ...]
+    width: int
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory that the light curve takes."""
-        return sum(values.nbytes for values in self.series if values is not None)
+        return self.cadences * self.width
 
 
 class RowFormat:
@@ -88,7 +91,7 @@ class RowFormat:
         ]
         self._sources: dict[tuple[str, ...], Sources] = {}
         self._readers = [
-            (converter(keyword), tuple(self._want(keyword.hdu, name) for name in keyword.fits))
+            reader(keyword, [self._want(keyword.hdu, name) for name in keyword.fits])
             for keyword in pipeline.keywords
         ]
         self._identity_positions = [self._want(0, name) for name in pipeline.identity]
@@ -115,7 +118,7 @@ class RowFormat:
             light curve has no cadence (LSDB can't hold an empty list).
         """
         values = curve.values
-        scalars = [first(values, positions, convert) for convert, positions in self._readers]
+        scalars = [read(values) for read in self._readers]
         found = next(
             (values[position] for position in self._identity_positions if values[position]), None
         )
@@ -145,6 +148,7 @@ class RowFormat:
             scalars=tuple(scalars),
             synthetic=values[0] is True,
             unknown=sources.unknown,
+            width=sources.width,
         )
 
     def positions(self, rows: Sequence[Row]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

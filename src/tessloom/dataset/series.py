@@ -56,11 +56,14 @@ class Sources:
         One for each column that is wanted; None where the table has nothing for it.
     unknown
         The FITS columns that the declaration does not know.
+    width
+        Bytes that a cadence takes in our columns.
     """
 
     dtype: np.dtype[np.void]
     columns: tuple[Source | None, ...]
     unknown: tuple[str, ...]
+    width: int
 
     def read(self, records: npt.NDArray[np.void]) -> tuple[Series, ...]:
         """Return the columns as `Row.series` has them."""
@@ -93,7 +96,9 @@ def find_sources(pipeline: Pipeline, wanted: Sequence[Column], dtype: np.dtype[n
             found[column.name] = Source(name, seen_as, np.dtype(column.dtype))
     known = {source.name for source in found.values()}
     unknown = tuple(name for name in available.values() if name not in known)
-    return Sources(dtype, tuple(found.get(column.name) for column in wanted), unknown)
+    columns = tuple(found.get(column.name) for column in wanted)
+    width = sum(source.dtype.itemsize for source in columns if source is not None)
+    return Sources(dtype, columns, unknown, width)
 
 
 def _check_type(column: Column, name: str, actual: np.dtype[Any]) -> None:
@@ -114,14 +119,19 @@ def joined(column: Column, series: Sequence[Series], lengths: npt.NDArray[np.int
     """Return one column of all rows end to end; null where a row lacks it."""
     arrow_type = ARROW_TYPES[column.dtype]
     absent = np.array([values is None for values in series], bool)
+    count = int(lengths.sum())
     if absent.all():
-        return pa.nulls(int(lengths.sum()), arrow_type)
+        return pa.nulls(count, arrow_type)
     filled = [
         np.zeros(length, column.dtype) if values is None else values
         for values, length in zip(series, lengths.tolist(), strict=True)
     ]
-    mask = np.repeat(absent, lengths) if absent.any() else None
-    return pa.array(np.concatenate(filled), arrow_type, mask=mask)
+    # From Arrow's memory, which keeps its pages: a new page costs more than what is copied to it.
+    buffer = pa.allocate_buffer(count * np.dtype(column.dtype).itemsize)
+    elements = np.concatenate(filled, out=np.frombuffer(buffer, column.dtype))
+    if absent.any():
+        return pa.array(elements, arrow_type, mask=np.repeat(absent, lengths))
+    return pa.Array.from_buffers(arrow_type, count, [None, buffer])
 
 
 def repeated(

@@ -91,7 +91,7 @@ class Decoder:
         records = np.frombuffer(body, layout.dtype, rows, layout.data)
         if len(body) > 2 * records.nbytes:
             records = records.copy()  # so that a cube in the primary HDU is not kept in memory
-        return LightCurve(records, tuple(layout.values(body)))
+        return LightCurve(records, layout.wanted.read(body))
 
     def _known(self, body: bytes) -> Layout | None:
         return next((layout for layout in self._layouts if layout.fits(body)), None)

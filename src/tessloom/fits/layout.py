@@ -18,21 +18,17 @@ from tessloom.fits.cards import (
     CARD,
     END,
     INDICATOR,
-    INTEGER_CARD,
-    REAL_CARD,
     find_card,
     find_end,
     mandatory_integer,
     padded,
     parse_value,
-    value_at,
 )
 from tessloom.fits.hdus import CHECKSUM, EXTENSIONS, check_start, next_hdu
+from tessloom.fits.wanted import WantedCards
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Mapping, Sequence
 
     from tessloom.fits.cards import HeaderValue
 
@@ -52,12 +48,8 @@ _NUMPY_TYPES = {
 _BINARY_TABLE = b"XTENSION= 'BINTABLE'"
 _ROWS_CARD = 4
 _MOST_COLUMNS = 999
-# The first eight bytes of every card, compared as one integer each.
+# The first eight bytes of every card.
 _CARD_KEYWORD = np.dtype({"names": ["k"], "formats": ["<u8"], "offsets": [0], "itemsize": CARD})
-_END_KEYWORD = int.from_bytes(END[:8], "little")
-
-_Number = type[int] | type[float]
-_CARDS: dict[_Number, re.Pattern[bytes]] = {int: INTEGER_CARD, float: REAL_CARD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,20 +58,22 @@ class _Header:
 
     start: int
     end: int  # offset of the END card
-    keywords: npt.NDArray[np.uint64]
+    cards: int  # END included
+    keywords: bytes  # the first eight bytes of each
 
     @classmethod
     def parse(cls, body: bytes, start: int) -> _Header:
         end = find_end(body, start)
-        # A copy, so that the file is not kept in memory.
-        keywords = _keywords(body, start, (end - start) // CARD + 1).copy()
-        if (keywords[:-1] == _END_KEYWORD).any():
+        cards = (end - start) // CARD + 1
+        keywords = _keywords(body, start, cards)
+        if END[:8] in (keywords[at : at + 8] for at in range(0, len(keywords) - 8, 8)):
             raise FitsError("a header has an END card with a value")
-        return cls(start, end, keywords)
+        return cls(start, end, cards, keywords)
 
     def fits(self, body: bytes) -> bool:
-        return body.startswith(END, self.end) and bool(
-            (_keywords(body, self.start, len(self.keywords)) == self.keywords).all()
+        return (
+            body.startswith(END, self.end)
+            and _keywords(body, self.start, self.cards) == self.keywords
         )
 
 
@@ -99,6 +93,8 @@ class Layout:
         Offset of HDU 1.
     checksums
         Offsets of the CHECKSUM cards of HDU 0 and 1, or -1.
+    wanted
+        The wanted header cards.
     """
 
     dtype: np.dtype[np.void]
@@ -106,17 +102,17 @@ class Layout:
     extensions: int
     table_start: int
     checksums: tuple[int, int]
+    wanted: WantedCards
     _primary: _Header
     _table: _Header
     _primary_shape: bytes  # the primary header's structural cards
     _before_rows: bytes  # the table's cards before NAXIS2
     _after_rows: bytes  # and from there to its last structural card
-    _wanted: tuple[tuple[int, _Number | None], ...]  # position (-1: absent), what it probably is
 
     @property
     def cards(self) -> int:
         """The number of cards in both headers."""
-        return len(self._primary.keywords) + len(self._table.keywords)
+        return self._primary.cards + self._table.cards
 
     def fits(self, body: bytes) -> bool:
         """Return whether `body` has this layout."""
@@ -133,16 +129,6 @@ class Layout:
         """Return the number of the table's rows; it is not checked against the body."""
         return mandatory_integer(body, self.table_start + _ROWS_CARD * CARD, b"NAXIS2  = ")
 
-    def values(self, body: bytes) -> Iterator[HeaderValue]:
-        """Yield the wanted header values."""
-        for position, kind in self._wanted:
-            if kind is not None:
-                match = _CARDS[kind].match(body, position + 8, position + CARD)
-                if match is not None:
-                    yield kind(match[1])
-                    continue
-            yield value_at(body, position)
-
 
 def parse_layout(body: bytes, wanted: Sequence[tuple[int, bytes]]) -> Layout:
     """Return the layout of a file.
@@ -150,7 +136,7 @@ def parse_layout(body: bytes, wanted: Sequence[tuple[int, bytes]]) -> Layout:
     Parameters
     ----------
     wanted
-        HDU and keyword, eight bytes long, of the header values that `Layout.values` shall give.
+        HDU and keyword, eight bytes long, of the header values that `Layout.wanted` shall give.
 
     Raises
     ------
@@ -176,12 +162,18 @@ def parse_layout(body: bytes, wanted: Sequence[tuple[int, bytes]]) -> Layout:
             find_card(body, CHECKSUM, 0, headers[0].end),
             find_card(body, CHECKSUM, start, headers[1].end),
         ),
+        wanted=WantedCards(
+            body,
+            [
+                find_card(body, keyword, headers[hdu].start, headers[hdu].end)
+                for hdu, keyword in wanted
+            ],
+        ),
         _primary=headers[0],
         _table=headers[1],
         _primary_shape=body[: (3 + mandatory_integer(body, 2 * CARD, b"NAXIS   = ")) * CARD],
         _before_rows=b"".join(cards[:_ROWS_CARD]),
         _after_rows=b"".join(cards[_ROWS_CARD + 1 : structural[-1] + 1]),
-        _wanted=tuple(_locate(body, headers[hdu], keyword) for hdu, keyword in wanted),
     )
 
 
@@ -201,15 +193,10 @@ def _row_width(body: bytes, start: int) -> int:
     return width
 
 
-def _locate(body: bytes, header: _Header, keyword: bytes) -> tuple[int, _Number | None]:
-    position = find_card(body, keyword, header.start, header.end)
-    kind = type(value_at(body, position))
-    return position, kind if kind is int or kind is float else None
-
-
-def _keywords(body: bytes, start: int, cards: int) -> npt.NDArray[np.uint64]:
-    keywords: npt.NDArray[np.uint64] = np.frombuffer(body, _CARD_KEYWORD, cards, start)["k"]
-    return keywords
+def _keywords(body: bytes, start: int, cards: int) -> bytes:
+    """Return the first eight bytes of each of a header's cards; of those that there are."""
+    cards = min(cards, (len(body) - start) // CARD)
+    return np.frombuffer(body, _CARD_KEYWORD, max(cards, 0), start)["k"].tobytes()
 
 
 def _record_dtype(cards: Sequence[bytes], width: int) -> np.dtype[np.void]:
