@@ -116,7 +116,7 @@ def written_ids(out: Path, name: str, sector: int | None = None) -> list[int]:
     return sorted(read_table(out, name, sector)[PIPELINES[name].id_name].to_pylist())
 
 
-def open_with_lsdb(catalogue: Path) -> Any:
+def open_with_lsdb(catalogue: object) -> Any:
     """Open a catalogue with `lsdb.open_catalog`, which its types do not name as public."""
     return importlib.import_module("lsdb").open_catalog(catalogue)
 

@@ -4,6 +4,7 @@ import io
 import os
 import shutil
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -232,7 +233,7 @@ def test_an_archive_that_can_t_be_reached_is_an_error_that_names_the_demo(tmp_pa
 
 
 class Cutter(Progress):
-    """Does something as soon as the light curves of a sector are to be fetched; keeps what is said.
+    """Does something when a sector is to be fetched and all before have come; keeps what is said.
 
     Attributes
     ----------
@@ -243,11 +244,21 @@ class Cutter(Progress):
     def __init__(self, cut: Callable[[], object], sector: int) -> None:
         self._cut = cut
         self._sector = sector
+        self._to_come = 0
+        self._changed = threading.Condition()
         self.said: list[str] = []
 
     def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:  # noqa: ARG002
-        if sector == self._sector:
-            self._cut()
+        with self._changed:
+            if sector == self._sector:
+                assert self._changed.wait_for(lambda: self._to_come == 0, timeout=60)
+                self._cut()
+            self._to_come += targets
+
+    def advance(self, done: int, failed: int) -> None:  # noqa: ARG002
+        with self._changed:
+            self._to_come -= done
+            self._changed.notify_all()
 
     def say(self, text: str) -> None:
         self.said.append(text)

@@ -70,7 +70,7 @@ def failure(identifier: int) -> Failure:
 
 def as_asked(receipt: Receipt) -> Receipt:
     """Return a receipt without what the writer adds."""
-    return replace(receipt, checksum="", features=())
+    return replace(receipt, checksum="", features=(), contiguous=False)
 
 
 def without(row: Row, **scalars: Any) -> Row:
@@ -93,15 +93,33 @@ def write_again(dataset_format: DatasetFormat, pipeline: Pipeline, path: Path, c
     assert writer.close(as_asked(receipt)) == dataset_format.read_receipt(copy)
 
 
-def with_nan_bits(records: np.ndarray) -> np.ndarray:
-    """Return records with a NaN that no arithmetic makes, and one with a sign."""
-    changed = records.copy()
-    flux = np.array([0x7FA12345, 0xFFC00001], np.uint32).view(np.float32)
+def cut_to(row: Row, cadences: int) -> Row:
+    """Return the first cadences of a row."""
+    series = tuple(None if values is None else values[:cadences] for values in row.series)
+    return replace(row, series=series, cadences=min(row.cadences, cadences))
+
+
+def position_of(row_format: RowFormat, name: str) -> int:
+    """Return the position of a light curve's column in `Row.series`."""
+    position: int = row_format.schema.field("lightcurve").type.get_field_index(name)
+    return position
+
+
+def series_of(row_format: RowFormat, row: Row, name: str) -> np.ndarray:
+    """Return a light curve's column."""
+    values = row.series[position_of(row_format, name)]
+    assert values is not None
+    return values
+
+
+def with_nan_bits(row_format: RowFormat, row: Row) -> Row:
+    """Return a row with a NaN that no arithmetic makes, and one with a sign."""
+    flux = series_of(row_format, row, "sap_flux").copy()
     # Bit by bit: a signalling NaN does not survive a conversion.
-    kind = changed.dtype["SAP_FLUX"]
-    raw = flux.byteswap() if kind.byteorder == ">" else flux
-    changed["SAP_FLUX"].view(f"{kind.byteorder}u4")[:2] = raw.view(f"{kind.byteorder}u4")
-    return changed
+    flux.view(np.uint32)[:2] = [0x7FA12345, 0xFFC00001]
+    series = list(row.series)
+    series[position_of(row_format, "sap_flux")] = flux
+    return replace(row, series=tuple(series))
 
 
 class PartitionContract:
@@ -225,6 +243,7 @@ class PartitionContract:
     def test_every_light_curve_is_written_in_full(
         self,
         partition: Partition,
+        row_format: RowFormat,
         outcomes: list[Row | Failure],
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
@@ -232,21 +251,29 @@ class PartitionContract:
         monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
         # Of different lengths, the longest neither in the first row group nor in the last.
         cut = [
-            replace(o, records=o.records[: 300 - 20 * abs(n - 6)]) if isinstance(o, Row) else o
+            cut_to(o, 300 - 20 * abs(n - 6)) if isinstance(o, Row) else o
             for n, o in enumerate(outcomes)
         ]
         self.write(partition, cut, tmp_path)
         path = self.path_of(partition, tmp_path)
         written = self.read(path)
         by_id = dict(zip(written["object_id"], written["time"], strict=True))
-        expected = {o.object_id: o.records["TIME"].tolist() for o in cut if isinstance(o, Row)}
+        expected = {
+            o.object_id: series_of(row_format, o, "time").tolist()
+            for o in cut
+            if isinstance(o, Row)
+        }
         assert set(by_id) == set(expected)
         for identifier, times in expected.items():
             np.testing.assert_array_equal(by_id[identifier], times)
         assert self.dataset_format.object_ids(path) == Counter(list(expected))
 
     def test_what_is_read_back_makes_the_same_file(
-        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+        self,
+        partition: Partition,
+        row_format: RowFormat,
+        outcomes: list[Row | Failure],
+        tmp_path: Path,
     ) -> None:
         rows = [o for o in outcomes if isinstance(o, Row)]
         strange: list[Row | Failure] = [
@@ -254,8 +281,8 @@ class PartitionContract:
             without(rows[0], tic_id=None, teff=None, camera=None),
             rows[1],
             without(rows[1], ccd=2),
-            replace(rows[2], records=with_nan_bits(rows[2].records)),
-            replace(rows[3], records=rows[3].records[:1]),
+            with_nan_bits(row_format, rows[2]),
+            cut_to(rows[3], 1),
             *(failure(number) for number in range(6, COUNT)),
             without(rows[5], teff=float("nan")),
         ]
@@ -465,13 +492,13 @@ class TestHdf5Partition(PartitionContract):
     ) -> None:
         monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
         cut = [
-            replace(o, records=o.records[: 300 - 20 * abs(n - 6)]) if isinstance(o, Row) else o
+            cut_to(o, 300 - 20 * abs(n - 6)) if isinstance(o, Row) else o
             for n, o in enumerate(outcomes)
         ]
         self.write(partition, cut, tmp_path)
         with h5py.File(self.path_of(partition, tmp_path)) as file:
             lengths = file["length"][:]
-            longest = max(len(o.records) for o in cut if isinstance(o, Row))
+            longest = max(o.cadences for o in cut if isinstance(o, Row))
             padding = np.arange(longest) >= lengths[:, None]
             assert padding.sum() > 100
             for name, dataset in file.items():
@@ -553,3 +580,38 @@ def test_every_file_of_every_era_is_read_back_as_it_was_written(
     for path in paths:
         write_again(dataset_format, pipeline, path, tmp_path / "copy")
         assert (tmp_path / "copy").read_bytes() == path.read_bytes(), path
+
+
+class TestContiguousHdf5Partition(TestHdf5Partition):
+    dataset_format = StandardFormat(contiguous=True)
+
+    def test_it_has_the_values_of_a_compressed_file_in_one_block_an_array(
+        self,
+        partition: Partition,
+        outcomes: list[Row | Failure],
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_ROWS", 4)
+        cut = [cut_to(o, 99 + n) if isinstance(o, Row) else o for n, o in enumerate(outcomes)]
+        compressed = TestHdf5Partition()
+        compressed.write(partition, cut, tmp_path / "compressed")
+        self.write(partition, cut, tmp_path / "contiguous")
+        with (
+            h5py.File(compressed.path_of(partition, tmp_path / "compressed")) as one,
+            h5py.File(self.path_of(partition, tmp_path / "contiguous")) as other,
+        ):
+            assert set(one) == set(other)
+            for name, array in other.items():
+                assert array.chunks is None
+                assert array.compression is None
+                assert one[name].compression == (None if name == "object_id" else "gzip")
+                assert array.dtype == one[name].dtype
+                np.testing.assert_array_equal(array[:], one[name][:], name)
+
+    def test_nothing_is_left_beside_the_file(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        self.write(partition, outcomes, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        assert [found.name for found in path.parent.iterdir()] == [path.name]

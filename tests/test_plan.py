@@ -1,5 +1,7 @@
 """The plan is pure: which partitions there are, and which are still to do."""
 
+import pickle
+
 import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
@@ -13,7 +15,6 @@ from tessloom.building.plan import (
     merge_listings,
     still_to_do,
 )
-from tessloom.building.pool import share_out
 from tessloom.dataset.receipt import Failure, Receipt
 from tessloom.healpix import coarser, healpix_29, pixel_range
 from tessloom.pipelines import TGLC
@@ -172,9 +173,11 @@ def test_a_listing_in_order_has_the_same_targets_and_partitions_are_parts_of_it(
     by_key = [(name, "ascending") for name in KEY]
     assert ordered.sort_by(by_key).equals(listing.sort_by(by_key))
     assert in_partition_order(ordered) is ordered
+    start = 0
     for partition in make_partitions(TGLC, 23, ordered):
-        part = ordered.slice(partition.start, len(partition.targets))
-        assert part.equals(partition.targets)
+        assert ordered.slice(start, len(partition.targets)).equals(partition.targets)
+        start += len(partition.targets)
+    assert start == len(listing) - listing["reason"].drop_null().length()
 
 
 @settings(deadline=None)
@@ -210,11 +213,13 @@ def test_a_file_that_was_asked_for_something_else_is_not_kept() -> None:
     assert partition.known is None
 
 
-@settings(deadline=None)
-@given(listings(), st.integers(1, 6))
-def test_workers_share_all_partitions_evenly(listing: pa.Table, workers: int) -> None:
-    partitions = make_partitions(TGLC, 23, in_partition_order(listing))
-    shares = share_out(partitions, workers)
-    assert sorted(p.pixel for share in shares for p in share) == [p.pixel for p in partitions]
-    assert len(shares) == min(workers, len(partitions))
-    assert all(shares)
+def test_a_partition_is_sent_to_a_worker_without_the_rest_of_its_sector() -> None:
+    count = 50_000
+    columns = {name: [1] * count for name in KEY} | {"version": ["v1"] * count}
+    table = target_table(columns | {"healpix_29": [1] * 9 + [2**58] * (count - 9)}, count)
+    small = make_partitions(TGLC, 23, in_partition_order(table))[0]
+    sent = pickle.dumps(small)
+    assert len(sent) < 20_000
+    received = pickle.loads(sent)  # noqa: S301 - our own
+    assert received == small
+    assert received.targets.equals(small.targets)

@@ -47,6 +47,16 @@ def test_exactly_the_failed_targets_are_asked_for_again_and_the_files_are_as_if_
     assert contents(out) == contents(tmp_path / "at-once")
 
 
+def test_contiguous_files_stay_contiguous(server: DemoServer, tmp_path: Path) -> None:
+    chosen: dict[str, Any] = {"format": "hdf5", "features": "time,flux", "contiguous": True}
+    with DemoServer(Faults(missing=0.15)) as archive:
+        assert not build(tmp_path / "data", archive, "spoc", **chosen).complete
+        archive.faults = Faults()
+        assert tessloom.retry(tmp_path / "data").complete
+    build(tmp_path / "at-once", server, "spoc", **chosen)
+    assert contents(tmp_path / "data") == contents(tmp_path / "at-once")
+
+
 def test_partitions_without_a_failure_are_left_alone(tmp_path: Path) -> None:
     with DemoServer(Faults(missing=0.1)) as archive:
         build(tmp_path, archive)

@@ -25,6 +25,7 @@ from support import (
     partition_files,
     run,
     shared_ids,
+    stamps,
 )
 from tessloom.demo import DemoServer, Faults
 from tessloom.errors import DatasetError, RequestError
@@ -387,6 +388,32 @@ def test_more_features_make_the_files_anew_and_fewer_are_refused(
         assert set(file) == {"time", "flux", "sap_flux", *ADDED}
 
 
+def test_contiguous_arrays_hold_the_same_values_and_can_be_chosen_anew(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    def build(out: Path, *options: str) -> None:
+        command = ["build", "qlp", "--sector", 56, "--limit", 20, "--archive", server.address]
+        command += ["--out", out, "--format", "hdf5", "--features", "all"]
+        done = run(*command, *options)
+        assert done.returncode == 0, done.stderr
+
+    compressed, out = tmp_path / "compressed", tmp_path / "contiguous"
+    build(compressed)
+    build(out, "--contiguous")
+    for name, path in partition_files(out).items():
+        with h5py.File(path) as file, h5py.File(compressed / name) as other:
+            assert set(file) == set(other)
+            for array, values in file.items():
+                assert values.chunks is None
+                np.testing.assert_array_equal(values[:], other[array][:], array)
+    assert run("verify", out).returncode == 0
+    before = stamps(out)
+    build(out, "--contiguous")
+    assert stamps(out) == before
+    build(out)
+    assert contents(out) == contents(compressed)
+
+
 def test_the_card_names_arrays_that_only_some_files_have(
     server: DemoServer, tmp_path: Path
 ) -> None:
@@ -435,6 +462,7 @@ def test_files_of_another_tool_are_not_touched(server: DemoServer, tmp_path: Pat
         ({"format": "hdf5", "features": "time,fluxx"}, r"no feature 'fluxx'; choose from.*flux"),
         ({"format": "hdf5", "features": " , "}, "features names none"),
         ({"features": "all"}, "features are chosen with format hdf5"),
+        ({"contiguous": True}, "contiguous arrays are of format hdf5"),
         ({"format": "zarr"}, "unknown format 'zarr': choose from parquet, hdf5"),
     ],
 )

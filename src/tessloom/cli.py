@@ -27,6 +27,7 @@ _ARCHIVES = (
     "mast (S3, the static archive, the gateway, in turn), s3, static or gateway alone, demo "
     "(synthetic, works offline), the http(s) address of a mirror, or a folder."
 )
+_PLACE = "The dataset's directory, or its URL: s3://bucket/prefix."
 _FAILURES_SHOWN = 20
 _OPENING = {
     "parquet": """
@@ -39,6 +40,18 @@ or with Hugging Face datasets: load_dataset("{out}", "{name}", split="s{sector:0
     "hdf5": """
 Open it with Hugging Face datasets: load_dataset("{out}", "{name}", split="train")
 or each file with h5py: {out}/{capitals}/healpix=.../001-of-001.hdf5""",
+}
+_OPENING_BY_URL = {
+    "parquet": """
+Open it in Python:
+    import pyarrow.parquet as pq
+    stars = pq.read_table("{out}/{name}/catalog/dataset", partitioning=None)
+or in LSDB: lsdb.open_catalog(upath.UPath("{out}/{name}"))
+or with Hugging Face datasets:
+    load_dataset("parquet", data_files="{out}/{name}/catalog/dataset/**/s{sector:04d}.parquet")""",
+    "hdf5": """
+Open a file with h5py:
+    h5py.File(upath.UPath("{out}/{capitals}/healpix=.../001-of-001.hdf5").open("rb"))""",
 }
 
 app = typer.Typer(
@@ -53,7 +66,20 @@ app = typer.Typer(
 )
 
 
-Workers = Annotated[int, typer.Option("--workers", help="Processes that fetch and write.")]
+Directory = Annotated[str, typer.Argument(metavar="DIR", help=_PLACE)]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Processes that fetch and write; default: as many as there are cores."
+    ),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        help="Address of a Dask scheduler whose workers do that instead; local: a cluster here.",
+    ),
+]
 Connections = Annotated[
     int | None,
     typer.Option("--connections", help="Most requests at a time to each mirror; gateway: 8."),
@@ -109,9 +135,10 @@ def _root(
 def build(
     pipelines: Annotated[list[PipelineName], typer.Argument(help="One pipeline or several.")],
     sector: Annotated[
-        list[int], typer.Option("--sector", "-s", help="TESS sector; may be given several times.")
+        list[str],
+        typer.Option("--sector", "-s", help="Sectors: 23, 1-26, 27-, all; may be repeated."),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The dataset's directory.")],
+    out: Annotated[str, typer.Option("--out", "-o", help=_PLACE)],
     archive: Annotated[
         str,
         typer.Option(envvar=ARCHIVE_VARIABLE, help=_ARCHIVES),
@@ -132,7 +159,11 @@ def build(
         str | None,
         typer.Option(help="Arrays of the HDF5 files: names with commas between, default, or all."),
     ] = None,
-    workers: Workers = 1,
+    contiguous: Annotated[
+        bool, typer.Option("--contiguous", help="HDF5 arrays in one block each, uncompressed.")
+    ] = False,
+    workers: Workers = None,
+    dask: Dask = None,
     connections: Connections = None,
     patience: Patience = None,
     redirect_host: RedirectHosts = None,
@@ -141,7 +172,8 @@ def build(
         Path | None, typer.Option(help="Also keep the FITS files here, as in the archive.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what there is to do; write nothing.")
+        bool,
+        typer.Option("--dry-run", help="Say what there is to do and what it takes; write nothing."),
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again for what could not be had earlier.")
@@ -166,7 +198,9 @@ def build(
             targets=targets,
             format=str(file_format),
             features=features,
+            contiguous=contiguous,
             workers=workers,
+            dask=dask,
             connections=connections,
             policy=_policy(patience),
             redirect_hosts=redirect_host or (),
@@ -185,7 +219,7 @@ def build(
     first = next((sector for sector in report.sectors if sector.written), None)
     if first:
         name = first.pipeline
-        opening = _OPENING[file_format]
+        opening = (_OPENING_BY_URL if "://" in out else _OPENING)[file_format]
         typer.echo(opening.format(out=out, name=name, capitals=name.upper(), sector=first.sector))
     if not report.complete:
         raise typer.Exit(INCOMPLETE)
@@ -193,11 +227,12 @@ def build(
 
 @app.command()
 def retry(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    directory: Directory,
     archive: Annotated[
         str | None, typer.Option(help=f"Default: the one it was built from. {_ARCHIVES}")
     ] = None,
-    workers: Workers = 1,
+    workers: Workers = None,
+    dask: Dask = None,
     connections: Connections = None,
     patience: Patience = None,
     redirect_host: RedirectHosts = None,
@@ -212,6 +247,7 @@ def retry(
             directory,
             archive=archive,
             workers=workers,
+            dask=dask,
             connections=connections,
             policy=_policy(patience),
             redirect_hosts=redirect_host or (),
@@ -227,7 +263,7 @@ def retry(
 
 @app.command()
 def verify(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    directory: Directory,
     against_archive: Annotated[
         int,
         typer.Option("--against-archive", metavar="N", help="Compare N light curves with it."),
@@ -273,7 +309,7 @@ def sectors(
 
 @app.command()
 def status(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The dataset's directory.")],
+    directory: Directory,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON, with every failure.")
     ] = False,

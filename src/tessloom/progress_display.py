@@ -65,34 +65,44 @@ class _Display(Progress):
 
 
 class TerminalProgress(_Display):
-    """A bar for each (pipeline, sector)."""
+    """A bar for all sectors of a build."""
 
     _bar: rich.progress.Progress | None = None
 
     def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:
-        """Show the bar."""
+        """Show the bar, or make it longer."""
         from rich import progress  # noqa: PLC0415
         from rich.console import Console  # noqa: PLC0415
 
-        self._failed = 0
-        self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[failed]} failed"),
-            progress.TimeRemainingColumn(),
-            console=Console(stderr=True),
-        )
-        self._task: rich.progress.TaskID = self._bar.add_task(
-            f"{pipeline.name} sector {sector}: {self._doing}", total=targets, failed=0
-        )
-        self._bar.start()
+        if self._bar is None:
+            self._failed = 0
+            self._targets = 0
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}"),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn("{task.fields[failed]} failed"),
+                progress.TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._task: rich.progress.TaskID = self._bar.add_task("", total=0, failed=0)
+            self._bar.start()
+        self._targets += targets
+        name = f"to {pipeline.name} sector {sector}: {self._doing}"
+        if self._targets == targets:
+            name = name.removeprefix("to ")
+        self._bar.update(self._task, total=self._targets, description=name)
 
     def advance(self, done: int, failed: int) -> None:
         """Move the bar."""
-        self._failed += failed
         if self._bar is not None:
+            self._failed += failed
             self._bar.update(self._task, advance=done, failed=self._failed)
+
+    def listing(self, pipeline: Pipeline, sector: int) -> None:
+        """Say that the lists are being read, unless a bar says that there is something to do."""
+        if self._bar is None:
+            super().listing(pipeline, sector)
 
     def say(self, text: str) -> None:
         """Show a message above the bar, where there is one."""
@@ -111,25 +121,27 @@ class TerminalProgress(_Display):
 class PlainProgress(_Display):
     """A line now and then, for logs."""
 
+    _targets = _done = _failed = 0
+    _said_at = 0.0
+
     def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:
         """Say what is to be done."""
-        self._name = f"{pipeline.name} sector {sector}"
-        self._targets = targets
-        self._done = self._failed = 0
-        self._said_at = time.monotonic()
+        self._targets += targets
         if targets:
-            self._say(f"{targets} light curves to {self._doing}")
+            self._said_at = time.monotonic()
+            _say(f"{pipeline.name} sector {sector}: {targets} light curves to {self._doing}")
 
     def advance(self, done: int, failed: int) -> None:
         """Say how much is done, if it is time."""
         self._done += done
         self._failed += failed
         if time.monotonic() - self._said_at > _LINE_EVERY:
-            self._say(f"{self._done} of {self._targets} done, {self._failed} failed")
+            self._said_at = time.monotonic()
+            _say(f"{self._done} of {self._targets} light curves done, {self._failed} failed")
 
-    def _say(self, text: str) -> None:
-        self._said_at = time.monotonic()
-        _say(f"{self._name}: {text}")
+    def finish(self) -> None:
+        """Begin anew."""
+        self._targets = self._done = self._failed = 0
 
 
 def tell(text: str) -> None:

@@ -93,6 +93,8 @@ class ArchiveAddress(Protocol):
     lists_may_change
         Whether a sector's listing must be read anew at every build: a folder changes under our
         hands, and reading it is cheap.
+    most_workers
+        How many are of use: each wants some connections of its own.
     """
 
     @property
@@ -103,6 +105,8 @@ class ArchiveAddress(Protocol):
     def lists(self) -> str: ...
     @property
     def lists_may_change(self) -> bool: ...
+    @property
+    def most_workers(self) -> int: ...
 
     def open(
         self, workers: int = 1, say: Callable[[str], None] = ...

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -50,6 +52,7 @@ class Folder:
     failures: Mapping[str, TargetError] = field(default_factory=dict)
 
     lists_may_change = True
+    most_workers = sys.maxsize
 
     @property
     def name(self) -> str:
@@ -79,6 +82,7 @@ class FolderArchive:
 
     def __init__(self, root: Path, failures: Mapping[str, TargetError]) -> None:
         self._root = root
+        self._start = f"{root}/"
         self._failures = failures
 
     def health(self) -> list[dict[str, Any]]:
@@ -202,16 +206,21 @@ class FolderArchive:
         """Return what `accept` makes of the light curve at `path`, which may be absolute."""
         # Not in a thread: to hand a file over costs several times what reading it does. Where
         # reads are slow, on a network's file system, several workers read at a time.
-        return accept(self._read(path, -1))
+        return accept(self._read(path))
 
     async def fetch_header(self, path: str, accept: Callable[[bytes], T]) -> T:
         """Return what `accept` makes of the file's first blocks."""
         return accept(self._read(path, _HEADER))
 
-    def _read(self, path: str, size: int) -> bytes:
+    def _read(self, path: str, size: int | None = None) -> bytes:
+        """Return the first `size` bytes of a file, or all."""
         try:
-            with (self._root / path).open("rb", buffering=0) as file:
-                return file.read(size)
+            # Half of what a file object costs, which is a third of what decoding does.
+            file = os.open(os.path.join(self._start, path), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118
+            try:
+                return _read_all(file, os.fstat(file).st_size if size is None else size)
+            finally:
+                os.close(file)
         except FileNotFoundError:
             missing = FileMissingError(f"{path} is not in the folder")
             raise self._failures.get(path, missing) from None
@@ -224,12 +233,38 @@ class FolderArchive:
                 yield piece
 
     def _walk(self) -> Iterator[str]:
-        """Yield the paths of all files below the root, relative to it, in sorted order."""
-        for directory, subdirectories, files in os.walk(self._root):
-            subdirectories.sort()
-            inside = os.path.relpath(directory, self._root)
-            for name in sorted(files):
-                yield name if inside == "." else f"{inside}/{name}"
+        """Yield the paths of all files below the root, relative to it, in sorted order.
+
+        Those of a directory come before those of the directories in it. Links to directories are
+        not followed, and what can't be read is passed over. The archive's tree has a directory
+        for each file or two, at which `os.walk` takes twice as long.
+        """
+        directories = [""]
+        while directories:
+            directory = directories.pop()
+            inside: list[str] = []
+            files: list[str] = []
+            with contextlib.suppress(OSError), os.scandir(self._start + directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        inside.append(entry.name)
+                    elif not entry.is_dir():
+                        files.append(directory + entry.name)
+            files.sort()
+            yield from files
+            inside.sort(reverse=True)
+            directories += [f"{directory}{name}/" for name in inside]
+
+
+def _read_all(file: int, size: int) -> bytes:
+    """Return `size` bytes of an open file, or as many as there are."""
+    body = os.read(file, size)
+    while 0 < len(body) < size:
+        rest = os.read(file, size - len(body))
+        if not rest:
+            break
+        body += rest
+    return body
 
 
 def _script_pattern(pipeline: Pipeline, sector: str) -> re.Pattern[str]:

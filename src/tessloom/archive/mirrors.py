@@ -18,6 +18,8 @@ from tessloom.errors import RequestError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
+# Connections that make a worker worth while: one keeps up with hundreds.
+_WORTH_A_WORKER = 8
 # The archive's own: a redirect from one to another is followed.
 _ARCHIVE_HOSTS = frozenset({"archive.stsci.edu", "mast.stsci.edu", "stpubdata.s3.amazonaws.com"})
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|::1")
@@ -101,6 +103,11 @@ class Mirrors:
 
     lists = files
 
+    @property
+    def most_workers(self) -> int:
+        """How many are of use."""
+        return max(1, max(self._limits().values()) // _WORTH_A_WORKER)
+
     @asynccontextmanager
     async def open(
         self, workers: int = 1, say: Callable[[str], None] = lambda _: None
@@ -134,12 +141,7 @@ class Mirrors:
         RequestError
             None has.
         """
-        limits = {
-            mirror: mirror.connections
-            if self.connections is None
-            else min(self.connections, mirror.most_connections)
-            for mirror in self.for_files
-        }
+        limits = self._limits()
         shares = {mirror: limit // workers for mirror, limit in limits.items()}
         shares = {mirror: share for mirror, share in shares.items() if share}
         if not shares:
@@ -149,6 +151,15 @@ class Mirrors:
                 "workers or more connections"
             )
         return shares
+
+    def _limits(self) -> dict[Mirror, int]:
+        """Return the connections that all workers together have to each mirror."""
+        return {
+            mirror: mirror.connections
+            if self.connections is None
+            else min(self.connections, mirror.most_connections)
+            for mirror in self.for_files
+        }
 
 
 MAST = Mirrors(name="mast", for_files=(S3, STATIC, GATEWAY), for_lists=(STATIC, GATEWAY))

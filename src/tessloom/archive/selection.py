@@ -47,6 +47,13 @@ class Selection:
             if number is not None and not (whole and number >= 1):
                 raise RequestError(f"{name} must be at least 1 and a whole number, not {number!r}")
 
+    @property
+    def most(self) -> int | None:
+        """How many targets of a sector it has at most; None: nobody knows."""
+        if self.targets is not None:
+            return len(self.targets)
+        return self.limit if self.sample is None else self.sample
+
     def key(self) -> str:
         """Return a short text that is the same for the same selection."""
         if self.limit is not None:

@@ -55,17 +55,23 @@ def find_sectors(
     """
     wanted = parse_pipelines(list(PIPELINES) if pipelines is None else pipelines)
     with open_archive(archive) as address:
-        lasting = lasts(address)
-        found = {}
-        for pipeline in wanted:
-            path = _cache_path(address, pipeline)
-            sectors = _cached(path) if lasting and not refresh else None
-            if sectors is None:
-                sectors = _ask(address, pipeline)
-                if lasting:
-                    _keep(path, address, sectors)
-            found[pipeline.name] = sectors
-    return found
+        return {
+            pipeline.name: known_sectors(address, pipeline, refresh=refresh) for pipeline in wanted
+        }
+
+
+def known_sectors(
+    address: ArchiveAddress, pipeline: Pipeline, *, refresh: bool = False
+) -> list[int]:
+    """Return the sectors that an archive has of a pipeline; see `find_sectors`."""
+    lasting = lasts(address)
+    path = _cache_path(address, pipeline)
+    sectors = _cached(path) if lasting and not refresh else None
+    if sectors is None:
+        sectors = _ask(address, pipeline)
+        if lasting:
+            _keep(path, address, sectors)
+    return sectors
 
 
 def _ask(address: ArchiveAddress, pipeline: Pipeline) -> list[int]:

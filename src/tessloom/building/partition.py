@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Most that is written at a time. Larger Parquet row groups are refused by the Hub's viewer, and
 # cost readers memory (facts: ecosystem).
 MOST_ROWS = 512
-MOST_BYTES = 128 * 2**20
+MOST_BYTES = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,22 @@ class Result:
 
 @dataclass
 class RowGroup:
-    """Rows that are written together: all within one range of order-29 pixels."""
+    """Rows that are written together: all within one range of order-29 pixels.
+
+    Attributes
+    ----------
+    size
+        Bytes of their light curves in a dataset.
+    nbytes
+        Bytes of memory that they take until `PartitionBuilder.write` takes them out.
+    """
 
     start: int
     stop: int = 0
     slots: list[int] = field(default_factory=list)
     rows: list[Row | Kept] = field(default_factory=list)
     size: int = 0
+    nbytes: int = 0
 
 
 class PartitionBuilder:
@@ -86,7 +95,7 @@ class PartitionBuilder:
         self.partition = partition
         self._format = row_format
         self._dataset_format = dataset_format
-        self._path = dataset_format.partition_path(
+        self._path = partition.path or dataset_format.partition_path(
             root, partition.pipeline, partition.pixel, partition.sector
         )
         self._writer: Writer | None = None
@@ -135,6 +144,7 @@ class PartitionBuilder:
     def write(self, group: RowGroup) -> None:
         """Write a row group. Groups must be written in the order in which `put` returned them."""
         unsorted = [self._loaded(row) for row in group.rows]
+        group.rows.clear()
         ra, dec = self._positions(unsorted)
         listed = {name: values[group.slots] for name, values in self._listed.items()}
         missing = ~is_position(ra, dec)
@@ -146,12 +156,14 @@ class PartitionBuilder:
         healpix[moved] = listed["healpix_29"][moved]
         order = np.argsort(healpix, kind="stable")
         rows = [unsorted[position] for position in order.tolist()]
-        self._open().write(self._batch(rows, healpix[order], ra[order], dec[order]))
+        batch = self._batch(rows, healpix[order], ra[order], dec[order])
         self._moved += int(moved.sum())
         fresh = [row for row in rows if isinstance(row, Row)]
         self._synthetic |= any(row.synthetic for row in fresh)
-        self._unknown += self._format.unknown_columns(fresh)
+        self._unknown.update(name for row in fresh for name in row.unknown)
         self._object_ids.update(row.object_id for row in rows)
+        del rows, unsorted, fresh  # not to be in memory twice while the batch is encoded
+        self._open().write(batch)
 
     def _loaded(self, row: Row | Kept) -> Row | StoredRow:
         if isinstance(row, Row):
@@ -232,6 +244,7 @@ class PartitionBuilder:
         self._group.slots.append(slot)
         self._group.rows.append(row)
         self._group.size += size
+        self._group.nbytes += row.nbytes if isinstance(row, Row) else 0
         return ready
 
     def _cut(self, stop: int) -> RowGroup:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from tessloom.healpix import coarser
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -30,8 +31,6 @@ class Partition:
     ----------
     targets
         Rows of the listing, sorted by order-29 pixel, id, camera and CCD.
-    start
-        Position of the first of them in the listing `in_partition_order`.
     digest
         Equal for equal requests; the receipt keeps it.
     known
@@ -39,16 +38,25 @@ class Partition:
         of them is kept, and only the others are fetched. None: all are fetched.
     kept
         How many light curves the file has of what is `known`.
+    path
+        Where its file is put; None: where the format puts it.
     """
 
     pipeline: Pipeline
     sector: int
     pixel: int
     targets: pa.Table
-    start: int
     digest: str
     known: npt.NDArray[np.bool_] | None = field(default=None, compare=False)
     kept: int = 0
+    path: Path | None = field(default=None, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Pickled as it is, a slice would carry the whole sector's table.
+        return self.__dict__ | {"targets": _to_stream(self.targets)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"targets": pa.ipc.open_stream(state["targets"]).read_all()})
 
 
 def in_partition_order(listing: pa.Table) -> pa.Table:
@@ -93,7 +101,6 @@ def make_partitions(
             sector,
             pixel,
             targets.slice(start, stop - start),
-            start,
             _digest(targets.slice(start, stop - start), key),
         )
         for pixel, start, stop in zip(pixels.tolist(), starts.tolist(), stops.tolist(), strict=True)
@@ -200,6 +207,13 @@ def _without_answered(old: pa.Table, new: pa.Table) -> pa.Table:
         pc.is_in(old["id"], new["tic_id"].combine_chunks().drop_null()),
     )
     return old.filter(pc.invert(pc.and_(pc.is_valid(old["reason"]), answered)))
+
+
+def _to_stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _digest(targets: pa.Table, key: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tessloom.errors import NotListedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from tessloom.building.estimate import Estimate
     from tessloom.dataset.status import SectorStatus
 
 
@@ -33,6 +34,8 @@ class Report:
         Whether nothing was done.
     notes
         What readers should know of the dataset as a whole, a sentence each.
+    estimates
+        In a dry run: what each of `sectors` will take; None where nothing is to be done.
     """
 
     out: Path
@@ -41,6 +44,7 @@ class Report:
     kept: int = 0
     dry_run: bool = False
     notes: list[str] = field(default_factory=list)
+    estimates: list[Estimate | None] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -57,12 +61,13 @@ class Report:
             "dry_run": self.dry_run,
             "notes": self.notes,
             "sectors": [sector.to_dict() for sector in self.sectors],
+            "estimates": [estimate and asdict(estimate) for estimate in self.estimates],
         }
 
     def __str__(self) -> str:
         """Return the report in a few lines for people."""
         if self.dry_run:
-            return "\n".join(_planned(sector) for sector in self.sectors)
+            return "\n".join([*self._plan(), *self.notes])
         lines = [*describe(self.sectors), *self.notes]
         left = any(sector.missing for sector in self.sectors)
         if not (self.built or self.kept or left) and any(s.partitions for s in self.sectors):
@@ -83,6 +88,22 @@ class Report:
                 "build with --refresh reads them anew."
             )
         return "\n".join(lines)
+
+    def _plan(self) -> Iterable[str]:
+        """Yield what is to be done, sector by sector and in all."""
+        for sector, estimate in zip(self.sectors, self.estimates, strict=True):
+            yield _planned(sector) + (f": {_takes([estimate])}" if estimate else "")
+        known = [estimate for estimate in self.estimates if estimate]
+        if not known:
+            return
+        if len(self.sectors) > 1:
+            missing = sum(sector.missing for sector in self.sectors)
+            yield f"In all: {missing} light curves to fetch: {_takes(known)}"
+        sampled = sum(estimate.sampled for estimate in known)
+        yield (
+            f"(Sizes and times by a sample of {sampled} light curves that were fetched just now, "
+            "by one worker.)"
+        )
 
 
 def describe(sectors: Iterable[SectorStatus]) -> Iterable[str]:
@@ -117,6 +138,27 @@ def _planned(sector: SectorStatus) -> str:
         f"{_partitions(sector.partitions)}, {sector.partitions_missing} of them to be built "
         f"({sector.missing} light curves to fetch)"
     )
+
+
+def _takes(estimates: Sequence[Estimate]) -> str:
+    download = sum(estimate.download for estimate in estimates)
+    disk = sum(estimate.disk for estimate in estimates)
+    seconds = sum(estimate.seconds for estimate in estimates)
+    return f"{_size(download)} to download, {_size(disk)} on disk, {_duration(seconds)}"
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.3g} {unit}"
+        number /= 1000
+    return f"{number:.3g} TB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _partitions(number: int) -> str:

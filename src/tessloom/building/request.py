@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tessloom.archive import TINY, Selection, read_target_ids
+from tessloom.building.workers import Workers
 from tessloom.dataset.formats import choose_format
 from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES, Pipeline, get_pipeline
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from distributed import Client
+
     from tessloom.building.progress import Progress
     from tessloom.dataset._protocol import DatasetFormat
+
+LAST_SECTOR = 9999
+_SPAN = re.compile(r"(\d{1,4})(\s*-\s*(\d{1,4})?)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +36,10 @@ class Request:
 
     Attributes
     ----------
-    pipelines
-        As `dataset_format` declares them.
+    sectors
+        Of each pipeline, as `dataset_format` declares it.
+    workers
+        Who builds.
     rebuild
         Whether finished partitions are built too.
     only_failed
@@ -40,10 +52,9 @@ class Request:
 
     root: Path
     dataset_format: DatasetFormat
-    pipelines: list[Pipeline]
-    sectors: list[int]
+    sectors: Mapping[Pipeline, Sequence[int]]
     selection: Selection
-    workers: int
+    workers: Workers
     progress: Progress
     keep_fits: Path | None = None
     retry_failed: bool = False
@@ -62,17 +73,72 @@ def parse_pipelines(names: str | Iterable[str]) -> list[Pipeline]:
     return list(dict.fromkeys(get_pipeline(name) for name in given))
 
 
-def parse_sectors(sector: int | Iterable[int]) -> list[int]:
-    """Check sectors, and return each once."""
+@dataclass(frozen=True)
+class Sectors:
+    """Which sectors a call asks for.
+
+    Attributes
+    ----------
+    single
+        Those that it names, and that must be there.
+    spans
+        First and last of ranges, of which those are taken that are there.
+    """
+
+    single: tuple[int, ...] = ()
+    spans: tuple[tuple[int, int], ...] = ()
+
+    def among(self, known: Iterable[int]) -> list[int]:
+        """Return what is asked for of the sectors that are there; those named in any case."""
+        if not self.spans:
+            return [*self.single]
+        there = {n for n in known if any(first <= n <= last for first, last in self.spans)}
+        return sorted(there | set(self.single))
+
+    def lacking(self, known: Iterable[int]) -> list[int]:
+        """Return what ranges ask for and is not there; nothing of one without an end."""
+        asked = {
+            number
+            for first, last in self.spans
+            if last < LAST_SECTOR
+            for number in range(first, last + 1)
+        }
+        return sorted(asked - set(known) - set(self.single))
+
+
+def parse_sectors(sector: int | str | Iterable[int | str]) -> Sectors:
+    """Check sectors: numbers, ranges such as ``"1-26"`` or ``"27-"``, ``"all"``."""
     given: list[Any]
     given = [sector] if isinstance(sector, str) or not isinstance(sector, Iterable) else [*sector]
-    if not given:
+    parts: list[Any] = []
+    for item in given:
+        parts += item.split(",") if isinstance(item, str) else [item]
+    if not parts:
         raise RequestError("name at least one sector")
-    for number in given:
+    spans = [_parse_span(part) for part in parts]
+    single = dict.fromkeys(first for first, last in spans if first == last)
+    return Sectors((*single,), tuple(span for span in spans if span[0] != span[1]))
+
+
+def _parse_span(part: Any) -> tuple[int, int]:
+    """Return the first and the last sector of a range, which may be the same."""
+    first, last = part, part
+    if isinstance(part, str):
+        text = part.strip().lower()
+        match = _SPAN.fullmatch(f"1-{LAST_SECTOR}" if text == "all" else text)
+        if match is None:
+            raise RequestError(
+                f"{part!r} is not a sector: give a number, a range such as 1-26 or 27-, or all"
+            )
+        first = int(match[1])
+        last = int(match[3] or LAST_SECTOR) if match[2] else first
+    for number in (first, last):
         whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not whole or not 1 <= number <= 9999:
+        if not whole or not 1 <= number <= LAST_SECTOR:
             raise RequestError(f"{number!r} is not a sector: they are numbered from 1")
-    return list(dict.fromkeys(map(int, given)))
+    if first > last:
+        raise RequestError(f"the range of sectors {part!r} ends before it begins")
+    return int(first), int(last)
 
 
 def parse_selection(
@@ -95,9 +161,11 @@ def parse_selection(
     return Selection(limit=TINY if tiny else limit, sample=sample, targets=identifiers)
 
 
-def parse_format(name: str, features: str | Iterable[str] | None) -> DatasetFormat:
+def parse_format(
+    name: str, features: str | Iterable[str] | None, *, contiguous: bool = False
+) -> DatasetFormat:
     """Return the format of the files, with the features that they shall hold."""
-    return choose_format(name, parse_features(features))
+    return choose_format(name, parse_features(features), contiguous=contiguous)
 
 
 def parse_features(features: str | Iterable[str] | None) -> tuple[str, ...] | None:
@@ -110,9 +178,17 @@ def parse_features(features: str | Iterable[str] | None) -> tuple[str, ...] | No
     return given
 
 
-def parse_workers(number: int) -> int:
-    """Check the number of workers."""
-    return parse_count("workers", number)
+def parse_workers(
+    number: int | None, dask: str | Client | None = None, executor: Executor | None = None
+) -> Workers:
+    """Check who shall build."""
+    if dask is not None and executor is not None:
+        raise RequestError("dask and executor exclude each other: choose one")
+    if dask == "":
+        raise RequestError("dask names no scheduler: give its address, such as tcp://host:8786")
+    if number is not None:
+        number = parse_count("workers", number)
+    return Workers(number=number, dask=dask, executor=executor)
 
 
 def parse_count(name: str, number: int) -> int:

@@ -19,24 +19,31 @@ from tessloom.building.run import build_targets, check_directory
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.status import sector_status
+from tessloom.dataset.storage import open_directory, store_failures
 from tessloom.errors import NotListedError, RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
     from contextlib import AbstractContextManager
+
+    from distributed import Client
 
     from tessloom.archive import ArchiveAddress, RetryPolicy
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
 
 def retry(
-    directory: str | os.PathLike[str],
+    directory: Place,
     *,
     archive: str | None = None,
-    workers: int = 1,
+    workers: int | None = None,
+    dask: str | Client | None = None,
+    executor: Executor | None = None,
     connections: int | None = None,
     policy: RetryPolicy | None = None,
     redirect_hosts: Iterable[str] = (),
@@ -54,7 +61,7 @@ def retry(
         The dataset's.
     archive
         See `tessloom.build`. None: for each sector the one that it was built from.
-    workers, connections, policy, redirect_hosts, log_file, progress
+    workers, dask, executor, connections, policy, redirect_hosts, log_file, progress
         See `tessloom.build`.
 
     Returns
@@ -69,18 +76,18 @@ def retry(
     ArchiveError, DatasetError
         As in `tessloom.build`.
     """
-    root = Path(directory)
-    found = find_format(root)
-    if found is None:
-        raise RequestError(f"there is no tessloom dataset in {root}")
-    check_directory(root, found, ())
+    root = open_directory(directory)
+    with store_failures(root):
+        found = find_format(root)
+        if found is None:
+            raise RequestError(f"there is no tessloom dataset in {root}")
+        check_directory(root, found, ())
     request = Request(
         root=root,
         dataset_format=found,
-        pipelines=[],
-        sectors=[],
+        sectors={},
         selection=Selection(),
-        workers=parse_workers(workers),
+        workers=parse_workers(workers, dask, executor),
         progress=progress or Progress(),
         retry_failed=True,
         only_failed=True,
@@ -89,6 +96,16 @@ def retry(
     find = partial(
         open_archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts
     )
+    with store_failures(root):
+        return _retry_sectors(request, archive, find)
+
+
+def _retry_sectors(
+    request: Request,
+    archive: str | None,
+    find: Callable[[str], AbstractContextManager[ArchiveAddress]],
+) -> Report:
+    found, root = request.dataset_format, request.root
     report = Report(out=root, sectors=[], built=0)
     for name in PIPELINES:
         pipeline = found.declare(PIPELINES[name])
@@ -119,8 +136,7 @@ def _retry_sector(
     request = replace(
         request,
         dataset_format=_as_written(found, root, pipeline, sector),
-        pipelines=[pipeline],
-        sectors=[sector],
+        sectors={pipeline: [sector]},
         same_archive=archive in (None, listing.archive),
     )
     with find(archive or listing.archive) as address:

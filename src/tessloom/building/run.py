@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
-
-from tessloom.archive import event_loop, is_synthetic, read_listing
+from tessloom.archive import event_loop, ranges, read_listing
+from tessloom.building.ahead import Ahead
 from tessloom.building.caching import listing_cache
+from tessloom.building.campaign import Campaign
+from tessloom.building.discovery import known_sectors
+from tessloom.building.estimate import estimate
 from tessloom.building.log import open_log
 from tessloom.building.opening import open_archive
-from tessloom.building.pool import run_workers
 from tessloom.building.progress import Progress
 from tessloom.building.report import Report
 from tessloom.building.request import (
@@ -27,33 +29,42 @@ from tessloom.building.sector_plan import plan_sector
 from tessloom.building.worker import Job
 from tessloom.dataset.card import check_card
 from tessloom.dataset.formats import check_format
-from tessloom.dataset.layout import LOCK, cannot_write, remove_partial_files
-from tessloom.dataset.listing_file import write_listing_file
-from tessloom.dataset.status import SectorStatus, holds_synthetic, sector_status, unplaced
-from tessloom.errors import DatasetError, DatasetLockedError
+from tessloom.dataset.lock import locked
+from tessloom.dataset.status import SectorStatus, sector_status, unplaced
+from tessloom.dataset.storage import open_directory, store_failures
+from tessloom.errors import DatasetError, UnknownSectorError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
+
+    from distributed import Client
 
     from tessloom.archive import ArchiveAddress, Listing, RetryPolicy
-    from tessloom.building.log import Log
+    from tessloom.building.campaign import ReadListing, Stopped
+    from tessloom.building.estimate import Estimate
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
-    from tessloom.building.sector_plan import ReadListing, SectorPlan
+    from tessloom.building.request import Sectors
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
     # How partitions become files.
-    Write = Callable[[list[Partition]], list[Result]]
+    Write = Callable[[Iterable[Partition]], list[Result]]
+
+# Partitions that are planned before they are wanted: so much work that meanwhile the lists of the
+# next sector can be read.
+_PLANNED_AHEAD = 64
 
 
 def build(
     pipelines: str | Iterable[str],
     *,
-    sector: int | Iterable[int],
-    out: str | os.PathLike[str],
+    sector: int | str | Iterable[int | str],
+    out: Place,
     archive: str | None = None,
     tiny: bool = False,
     limit: int | None = None,
@@ -61,7 +72,10 @@ def build(
     targets: str | os.PathLike[str] | Iterable[int] | None = None,
     format: str = "parquet",  # noqa: A002 - the word that users know
     features: str | Iterable[str] | None = None,
-    workers: int = 1,
+    contiguous: bool = False,
+    workers: int | None = None,
+    dask: str | Client | None = None,
+    executor: Executor | None = None,
     connections: int | None = None,
     policy: RetryPolicy | None = None,
     redirect_hosts: Iterable[str] = (),
@@ -82,9 +96,11 @@ def build(
     pipelines
         ``"qlp"``, ``"tglc"``, ``"spoc"``, or several of them.
     sector
-        One TESS sector or several.
+        One TESS sector or several, ranges such as ``"1-26"`` or ``"27-"``, or ``"all"``. Of a
+        range, those are built that the archive has; `Report.notes` names the others.
     out
-        The dataset's directory; it is made where there is none.
+        The dataset's directory, which is made where there is none, or the URL of a place in an
+        object store, such as ``s3://bucket/prefix`` (needs ``tessloom[s3]``).
     archive
         ``"mast"`` (for each file S3, then the static archive, then the gateway), one of its mirrors
         ``"s3"``, ``"static"`` and ``"gateway"`` alone, ``"demo"``, the http(s) address of a
@@ -105,9 +121,18 @@ def build(
         Names of the arrays that HDF5 files hold: of those that the Multimodal Universe has, of
         columns and header values of the pipelines, ``"default"`` or ``"all"``. As a list, or in
         one string with commas.
+    contiguous
+        Whether the arrays of HDF5 files are one block each, uncompressed: as the Multimodal
+        Universe's own builder writes them, three times as large and quicker to write and read.
     workers
-        Processes that fetch and write. One keeps up with a few thousand files a second, which is
-        more than MAST gives.
+        Processes that fetch and write. None: as many as the machine has cores, fewer where there
+        is little to do. One keeps up with a few thousand files a second.
+    dask
+        A Dask cluster whose workers do that instead: its scheduler's address, ``"local"`` for one
+        of `workers` processes here, or a `distributed.Client`. `out` must be the same directory on
+        all machines.
+    executor
+        Any other `concurrent.futures.Executor`, which runs `workers` tasks at a time.
     connections
         Most requests under way at each mirror, over all workers; the gateway has 8 at most. How
         many there are is found out, between one and this. None: as many as are known to do.
@@ -118,7 +143,8 @@ def build(
     keep_fits
         Folder in which the FITS files are kept too, laid out as in the archive.
     dry_run
-        Read the lists and say what there is to do, write nothing.
+        Read the lists, fetch a small sample, and say what there is to do and what it will take;
+        write nothing.
     retry_failed
         Also ask again for targets that could not be had in an earlier build.
     refresh
@@ -144,36 +170,60 @@ def build(
     DatasetError
         The directory can't be built into; `DatasetLockedError` if another build is at it.
     """
-    dataset_format = parse_format(format, features)
+    dataset_format = parse_format(format, features, contiguous=contiguous)
     declared = [dataset_format.declare(pipeline) for pipeline in parse_pipelines(pipelines)]
     for pipeline in declared:
         dataset_format.row_format(pipeline)  # so that an unknown feature is found out here
+    asked = parse_sectors(sector)
     request = Request(
-        root=Path(out),
+        root=open_directory(out),
         dataset_format=dataset_format,
-        pipelines=declared,
-        sectors=parse_sectors(sector),
+        sectors=dict.fromkeys(declared, asked.single),
         selection=parse_selection(tiny=tiny, limit=limit, sample=sample, targets=targets),
-        workers=parse_workers(workers),
+        workers=parse_workers(workers, dask, executor),
         keep_fits=None if keep_fits is None else Path(keep_fits),
         retry_failed=retry_failed,
         refresh=refresh,
         progress=progress or Progress(),
         log=None if log_file is None else Path(log_file),
     )
-    with open_archive(
+    archives = open_archive(
         archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts
-    ) as address:
+    )
+    with archives as address, store_failures(request.root):
 
-        def read(pipeline: Pipeline, sector: int) -> Listing:
+        def read(pipeline: Pipeline, sector: int, stopped: Stopped) -> Listing:
             request.progress.listing(pipeline, sector)
-            return _read_listing(request, address, pipeline, sector)
+            return _read_listing(request, address, pipeline, sector, stopped)
 
         check_directory(request.root, dataset_format, declared)
+        sectors, notes = _find_sectors(asked, address, declared, refresh=refresh)
+        request = replace(request, sectors=sectors)
         if dry_run:
-            return _plan_only(request, address, read)
-        with _locked(request.root):
-            return _build(request, address, read)
+            report = _plan_only(request, address, read)
+        else:
+            with locked(request.root):
+                report = _build(request, address, read)
+        return replace(report, notes=[*notes, *report.notes])
+
+
+def _find_sectors(
+    asked: Sectors, address: ArchiveAddress, pipelines: Iterable[Pipeline], *, refresh: bool
+) -> tuple[dict[Pipeline, list[int]], list[str]]:
+    """Return the sectors of each pipeline, and what ranges ask for and the archive has not."""
+    sectors: dict[Pipeline, list[int]] = {}
+    notes: list[str] = []
+    for pipeline in pipelines:
+        known = known_sectors(address, pipeline, refresh=refresh) if asked.spans else []
+        sectors[pipeline] = asked.among(known)
+        if lacking := asked.lacking(known):
+            notes.append(f"{address.name} has no {pipeline.name} of sectors {ranges(lacking)}.")
+        if not sectors[pipeline]:
+            raise UnknownSectorError(
+                f"{address.name} has none of these sectors of {pipeline.title}; it has: "
+                f"{ranges(known)}"
+            )
+    return sectors, notes
 
 
 def check_directory(
@@ -216,18 +266,19 @@ def build_targets(
     DatasetError
         As in `build`.
     """
-    with _locked(request.root):
-        return _build(request, address, lambda _pipeline, _sector: listing, write)
+    with locked(request.root):
+        return _build(request, address, lambda _pipeline, _sector, _stopped: listing, write)
 
 
 def _build(
     request: Request, address: ArchiveAddress, read: ReadListing, write: Write | None = None
 ) -> Report:
     with open_log(request.log) as log:
-        names = [pipeline.name for pipeline in request.pipelines]
-        log.started(archive=address.name, pipelines=names, sectors=request.sectors)
+        sectors = {pipeline.name: [*of_it] for pipeline, of_it in request.sectors.items()}
+        log.started(archive=address.name, sectors=sectors)
         try:
-            report = _build_sectors(request, address, read, write, log)
+            campaign = Campaign(request, address, read, log)
+            report = _build_all(request, address, campaign, write)
         except BaseException as error:
             log.stopped(error)
             raise
@@ -235,99 +286,78 @@ def _build(
         return report
 
 
-def _build_sectors(
-    request: Request,
-    address: ArchiveAddress,
-    read: ReadListing,
-    write: Write | None,
-    log: Log,
+def _build_all(
+    request: Request, address: ArchiveAddress, campaign: Campaign, write: Write | None
 ) -> Report:
     dataset_format = request.dataset_format
-    statuses: list[SectorStatus] = []
-    results: list[Result] = []
     try:
-        for pipeline in request.pipelines:
-            remove_partial_files(dataset_format.directory(request.root, pipeline))
-            for sector in request.sectors:
-                plan = plan_sector(request, address, read, pipeline, sector)
-                log.unplaced(plan.pipeline, plan.sector, unplaced(plan.listing.targets))
-                results += _build_sector(request, address, plan, write)
-                statuses.append(sector_status(dataset_format, request.root, pipeline, sector))
+        with Ahead(campaign.partitions, _PLANNED_AHEAD) as partitions:
+            results = (
+                write(partitions)
+                if write is not None
+                else _build_partitions(request, address, campaign, partitions)
+            )
+            partitions.check()
     except Exception:
         # What is finished is a dataset: it opens, whatever stopped the build.
         with suppress(DatasetError):
             dataset_format.publish(request.root)
         raise
+    finally:
+        request.progress.finish()
+    statuses = [
+        sector_status(dataset_format, request.root, pipeline, sector)
+        for pipeline, sectors in request.sectors.items()
+        for sector in sectors
+    ]
     notes = dataset_format.publish(request.root)
     kept = sum(result.lost > 0 for result in results)
     built = len(results) - kept
     return Report(out=request.root, sectors=statuses, built=built, kept=kept, notes=notes)
 
 
-def _build_sector(
-    request: Request,
-    address: ArchiveAddress,
-    plan: SectorPlan,
-    write: Write | None,
+def _build_partitions(
+    request: Request, address: ArchiveAddress, campaign: Campaign, partitions: Ahead[Partition]
 ) -> list[Result]:
-    if plan.to_do and not request.same_archive:
-        _check_kind(request, address, plan.to_do[0])
-    listing_path = request.dataset_format.listing_path(request.root, plan.pipeline, plan.sector)
-    write_listing_file(listing_path, plan.listing)
     job = Job(
-        root=request.root,
+        # Workers on other machines start elsewhere.
+        root=request.root.absolute(),
         dataset_format=request.dataset_format,
         archive=address,
-        workers=request.workers,
-        keep_fits=request.keep_fits,
-        log=request.log,
+        workers=1,
+        keep_fits=request.keep_fits and request.keep_fits.absolute(),
+        log=request.log and request.log.absolute(),
     )
-    targets = sum(len(partition.targets) - partition.kept for partition in plan.to_do)
-    request.progress.start(plan.pipeline, plan.sector, targets)
-    try:
-        if write is not None:
-            return write(plan.to_do)
-        return run_workers(job, plan.to_do, listing_path, request.progress)
-    finally:
-        request.progress.finish()
-
-
-def _check_kind(request: Request, address: ArchiveAddress, partition: Partition) -> None:
-    """Check that real and synthetic light curves don't come to lie in one dataset."""
-    there = holds_synthetic(request.dataset_format, request.root)
-    if there is None:
-        return
-
-    async def ask() -> bool | None:
-        async with address.open(say=request.progress.say) as archive:
-            return await is_synthetic(
-                archive, partition.pipeline, partition.sector, partition.targets
-            )
-
-    if event_loop.run(ask()) not in (None, there):
-        kind, other = ("synthetic", "real") if there else ("real", "synthetic")
-        raise DatasetError(
-            f"{request.root} holds {kind} light curves and {address.name} has {other} ones: they "
-            "must not be mixed. Choose another directory"
-        )
+    sectors = sum(len(of_it) for of_it in request.sectors.values())
+    expected = request.selection.most
+    if expected is not None:
+        expected *= sectors
+    elif sectors == 1:
+        partitions.wait()
+        expected = campaign.targets
+    return request.workers.build(job, partitions, request.progress, expected)
 
 
 def _read_listing(
-    request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int
+    request: Request, address: ArchiveAddress, pipeline: Pipeline, sector: int, stopped: Stopped
 ) -> Listing:
     async def read() -> Listing:
         async with address.open(say=request.progress.say) as archive:
             cache = listing_cache(request, address)
             return await read_listing(archive, pipeline, sector, request.selection, cache)
 
-    return event_loop.run(read())
+    return event_loop.run(read(), stopped)
 
 
 def _plan_only(request: Request, address: ArchiveAddress, read: ReadListing) -> Report:
+    def read_on(pipeline: Pipeline, sector: int) -> Listing:
+        return read(pipeline, sector, lambda: False)
+
     statuses: list[SectorStatus] = []
-    for pipeline in request.pipelines:
-        for sector in request.sectors:
-            plan = plan_sector(request, address, read, pipeline, sector)
+    estimates: list[Estimate | None] = []
+    for pipeline, sectors in request.sectors.items():
+        for sector in sectors:
+            plan = plan_sector(request, address, read_on, pipeline, sector)
             placed = sum(len(partition.targets) for partition in plan.partitions)
             to_fetch = sum(len(partition.targets) - partition.kept for partition in plan.to_do)
             statuses.append(
@@ -343,23 +373,8 @@ def _plan_only(request: Request, address: ArchiveAddress, read: ReadListing) -> 
                     findings=plan.listing.findings,
                 )
             )
+            estimates.append(estimate(request, address, plan))
     built = sum(status.partitions_missing for status in statuses)
-    return Report(out=request.root, sectors=statuses, built=built, dry_run=True)
-
-
-@contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(root / LOCK)
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise DatasetLockedError(
-            f"another tessloom build is writing to {root}: wait for it, or use another directory"
-        ) from None
-    except OSError as error:
-        raise cannot_write(root, error) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return Report(
+        out=request.root, sectors=statuses, built=built, dry_run=True, estimates=estimates
+    )

@@ -15,10 +15,12 @@ from tessloom.building.plan import (
 )
 from tessloom.dataset.listing_file import ListingFile, read_listing_file
 from tessloom.dataset.status import unplaced
+from tessloom.dataset.storage import for_each, present
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
+    from pathlib import Path
 
     from tessloom.archive import ArchiveAddress, Listing
     from tessloom.building.plan import Partition
@@ -55,8 +57,16 @@ def plan_sector(
     read: ReadListing,
     pipeline: Pipeline,
     sector: int,
+    *,
+    claimed: Container[Path] = (),
 ) -> SectorPlan:
-    """Compare what is asked for with what is there; write nothing."""
+    """Compare what is asked for with what is there; write nothing.
+
+    Parameters
+    ----------
+    claimed
+        Where files of other sectors are being put now.
+    """
     path = request.dataset_format.listing_path(request.root, pipeline, sector)
     old = read_listing_file(path) if path.exists() else None
     key = request.selection.key()
@@ -70,7 +80,7 @@ def plan_sector(
     contents = request.dataset_format.request_key(pipeline)
     listing = replace(listing, targets=in_partition_order(listing.targets))
     partitions = make_partitions(pipeline, sector, listing.targets, contents)
-    receipts = _receipts(request, partitions)
+    receipts = _receipts(request, partitions, claimed)
     if request.rebuild:
         return SectorPlan(pipeline, sector, listing, partitions, partitions)
     to_do = still_to_do(partitions, receipts, retry_failed=request.retry_failed)
@@ -112,20 +122,24 @@ def _merged(
     )
 
 
-def _receipts(request: Request, partitions: list[Partition]) -> dict[int, Receipt]:
-    dataset_format = request.dataset_format
-    paths = {
-        partition.pixel: dataset_format.partition_path(
-            request.root, partition.pipeline, partition.pixel, partition.sector
+def _receipts(
+    request: Request, partitions: list[Partition], claimed: Container[Path]
+) -> dict[int, Receipt]:
+    if not partitions:
+        return {}
+    dataset_format, root = request.dataset_format, request.root
+
+    def find(partition: Partition) -> Path:
+        return dataset_format.partition_path(
+            root, partition.pipeline, partition.pixel, partition.sector, claimed=claimed
         )
-        for partition in partitions
-    }
+
+    paths = list(for_each(find, partitions, root))
+    there = present(dataset_format.directory(root, partitions[0].pipeline), paths)
+    built = [pair for pair in zip(partitions, paths, strict=True) if pair[1] in there]
+    found = for_each(dataset_format.read_receipt, (path for _, path in built), root)
     receipts = {}
-    for partition in partitions:
-        path = paths[partition.pixel]
-        if not path.exists():
-            continue
-        receipt = dataset_format.read_receipt(path)
+    for (partition, path), receipt in zip(built, found, strict=True):
         wanted = (partition.pipeline.name, partition.sector, partition.pixel)
         if (receipt.pipeline, receipt.sector, receipt.pixel) != wanted:
             raise DatasetError(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import filelock
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,25 +19,27 @@ from tessloom.building.plan import may_pass
 from tessloom.building.progress import Progress
 from tessloom.building.request import Request, parse_count
 from tessloom.building.run import build_targets
+from tessloom.building.workers import Workers
 from tessloom.dataset.formats import find_format
-from tessloom.dataset.layout import LOCK
 from tessloom.dataset.listing_checks import targets_by_pixel
 from tessloom.dataset.listing_file import read_listing_file
+from tessloom.dataset.lock import unwritten
 from tessloom.dataset.partition_checks import row_keys
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
+from tessloom.dataset.storage import open_directory, store_failures
 from tessloom.dataset.verification import Problem, Verification
 from tessloom.dataset.verify import verify_dataset
-from tessloom.errors import ArchiveError, DatasetError, DatasetLockedError
+from tessloom.errors import ArchiveError, DatasetError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
     from tessloom.archive import ArchiveAddress
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.partition_checks import Key
     from tessloom.dataset.receipt import Receipt
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
 # What was read from the disk should not wait for hours to be told.
@@ -51,7 +52,7 @@ _NEWER = (
 
 
 def verify(
-    directory: str | os.PathLike[str],
+    directory: Place,
     *,
     against_archive: int = 0,
     archive: str | None = None,
@@ -85,9 +86,9 @@ def verify(
     DatasetLockedError
         A build is writing to the directory.
     """
-    root = Path(directory)
+    root = open_directory(directory)
     number = against_archive and parse_count("against_archive", against_archive)
-    with _while_nothing_is_written(root):
+    with store_failures(root), unwritten(root):
         verification = verify_dataset(root, report=report)
         if not number:
             return verification
@@ -99,21 +100,6 @@ def verify(
         problems=(*verification.problems, *comparison.problems),
         notes=(*verification.notes, *comparison.notes),
     )
-
-
-@contextmanager
-def _while_nothing_is_written(root: Path) -> Iterator[None]:
-    with ExitStack() as stack:
-        if (root / LOCK).exists():
-            try:
-                stack.enter_context(filelock.FileLock(root / LOCK, blocking=False))
-            except filelock.Timeout:
-                raise DatasetLockedError(
-                    f"a tessloom build is writing to {root}: verify it when that is done"
-                ) from None
-            except OSError:
-                pass  # nobody can build where nothing can be written
-        yield
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,10 +253,9 @@ class _Comparison:
             request = Request(
                 root=Path(folder),
                 dataset_format=dataset_format,
-                pipelines=[pipeline],
-                sectors=[sector],
+                sectors={pipeline: [sector]},
                 selection=Selection(),
-                workers=1,
+                workers=Workers(number=1),
                 progress=_Said(self.say),
             )
             build_targets(request, address, Listing(pipeline, sector, targets, Findings()))

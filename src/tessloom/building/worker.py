@@ -12,10 +12,9 @@ import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from tessloom.archive import event_loop, light_curve_path, slide
-from tessloom.building.log import open_log
+from tessloom.archive import light_curve_path, slide
 from tessloom.building.partition import PartitionBuilder
 from tessloom.building.stored_rows import Kept
 from tessloom.dataset.layout import write_bytes
@@ -25,7 +24,7 @@ from tessloom.errors import TargetError
 from tessloom.fits import Decoder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     from tessloom.archive import Archive, ArchiveAddress
@@ -35,12 +34,14 @@ if TYPE_CHECKING:
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.rows import RowFormat
 
-# Light curves that are on their way, wait for their row group to fill, or to be written. One row
-# group has 128 MB at most; 256 requests for the largest files have 300 MB.
-MEMORY = 320 * 2**20
+    # A target: which partition it is of, its number there, and what the listing says of it.
+    Item = tuple[PartitionBuilder, int, dict[str, Any]]
+
+# Light curves that are on their way, wait for their row group to fill, or to be written. Beside
+# them, one row group's columns are end to end in memory, and all else takes some 200 MB.
+MEMORY = 192 * 2**20
+_LARGEST = 1_200_000
 _REPORT_EVERY = 0.2
-# Seconds between two looks whether to leave off.
-_ASK_EVERY = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +50,8 @@ class Job:
 
     Attributes
     ----------
+    root
+        The dataset's directory.
     workers
         How many there are: they share the archive's connections.
     keep_fits
@@ -75,95 +78,72 @@ class Listener(Protocol):
         """Hear what a person should know of the archive."""
 
 
-def build_partitions(
-    job: Job,
-    partitions: Iterable[Partition],
-    listener: Listener,
-    stopped: Callable[[], bool] = lambda: False,
-) -> list[Result]:
-    """Build partitions, and return what became of them in the order in which they were finished.
+class Worker:
+    """Builds partitions one after the other, several of them under way at a time.
 
     Parameters
     ----------
-    stopped
-        Asked before each target whether to leave off; finished partitions stay.
-
-    Raises
-    ------
-    ArchiveError
-        The archive is down for too long.
-    DatasetError
-        The disk does not take the files.
+    finished
+        Called with what became of each partition, in the order in which they are finished.
     """
-    with open_log(job.log) as log:
-        return event_loop.run(_Worker(job, listener, stopped, log).run(partitions))
 
-
-class _Worker:
-    def __init__(self, job: Job, listener: Listener, stopped: Callable[[], bool], log: Log) -> None:
+    def __init__(
+        self, job: Job, listener: Listener, log: Log, finished: Callable[[Result], None]
+    ) -> None:
         self._job = job
-        self._stopped = stopped
         self._listener = listener
         self._log = log
+        self._finished = finished
         self._reported_at = time.monotonic()
         self._done = self._failed = 0
         self._formats: dict[str, tuple[RowFormat, Decoder]] = {}
-        self._results: list[Result] = []
         self._open: list[PartitionBuilder] = []
         self._memory = _Memory(MEMORY)
         # One thread: a partition's row groups must be written in their order.
         self._writing = ThreadPoolExecutor(1, "tessloom-writing")
 
-    async def run(self, partitions: Iterable[Partition]) -> list[Result]:
+    async def run(self, partitions: AsyncIterator[Partition]) -> None:
+        """Build partitions until there are no more.
+
+        The next one is asked for when the last request for the one before has begun: so the
+        window of requests stays full from one to the next.
+
+        Raises
+        ------
+        ArchiveError
+            The archive is down for too long.
+        DatasetError
+            The disk does not take the files.
+        """
         job = self._job
         try:
             async with job.archive.open(job.workers, self._say) as archive:
                 self._archive: Archive = archive
                 async with self._log.each_minute(archive.health):
-                    work = slide(archive.at_a_time, self._targets(partitions), self._get)
-                    await self._unless_stopped(work)
+                    await slide(archive.at_a_time, _Targets(partitions, self._begin), self._get)
         finally:
-            self._writing.shutdown(cancel_futures=True)
+            self._writing.shutdown()
             for builder in self._open:
                 builder.abandon()
             self._tell()
-        return self._results
 
-    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
-        """Await work, or leave off: also while everything waits for the archive."""
-        task = asyncio.create_task(work)
-        try:
-            while not task.done() and not self._stopped():
-                await asyncio.wait([task], timeout=_ASK_EVERY)
-            if task.done():
-                task.result()
-        finally:
-            # Also on Ctrl-C, which cancels this coroutine: nothing goes on behind its back.
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    def _begin(self, partition: Partition) -> Iterator[Item]:
+        name = partition.pipeline.name
+        if name not in self._formats:
+            row_format = self._job.dataset_format.row_format(partition.pipeline)
+            self._formats[name] = (row_format, Decoder(row_format.wanted))
+        builder = PartitionBuilder(
+            partition, self._formats[name][0], self._job.dataset_format, self._job.root
+        )
+        self._open.append(builder)
+        for slot, target in enumerate(partition.targets.to_pylist()):
+            yield builder, slot, target
 
     def _say(self, text: str) -> None:
         self._log.archive(text)
         self._listener.say(text)
 
-    def _targets(
-        self, partitions: Iterable[Partition]
-    ) -> Iterator[tuple[PartitionBuilder, int, dict[str, Any]]]:
-        for partition in partitions:
-            name = partition.pipeline.name
-            if name not in self._formats:
-                row_format = self._job.dataset_format.row_format(partition.pipeline)
-                self._formats[name] = (row_format, Decoder(row_format.wanted))
-            builder = PartitionBuilder(
-                partition, self._formats[name][0], self._job.dataset_format, self._job.root
-            )
-            self._open.append(builder)
-            for slot, target in enumerate(partition.targets.to_pylist()):
-                if self._stopped():
-                    return
-                yield builder, slot, target
-
-    async def _get(self, item: tuple[PartitionBuilder, int, dict[str, Any]]) -> None:
+    async def _get(self, item: Item) -> None:
         builder, slot, target = item
         async with self._memory.room():
             outcome: Row | Kept | Failure
@@ -181,11 +161,12 @@ class _Worker:
             if not isinstance(outcome, Kept):
                 self._count(failed=isinstance(outcome, Failure))
             results = await asyncio.gather(*writes)
-            self._memory.give_back(sum(_size(row) for group in groups for row in group.rows))
+            self._memory.give_back(sum(group.nbytes for group in groups))
             if complete:
-                self._results.append(results[-1])
                 self._open.remove(builder)
                 self._log.partition(results[-1])
+                self._tell()
+                self._finished(results[-1])
 
     async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:
         row_format, decoder = self._formats[partition.pipeline.name]
@@ -206,7 +187,12 @@ class _Worker:
         return row
 
     def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
-        return asyncio.get_running_loop().run_in_executor(self._writing, work, *arguments)
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._writing, work, *arguments)
+        # What has come in as a whole is still written, whatever ends the rest; then nobody waits
+        # for an error any more, and asyncio would print it.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return asyncio.shield(future)
 
     def _count(self, *, failed: bool) -> None:
         self._done += 1
@@ -220,9 +206,41 @@ class _Worker:
         self._reported_at = time.monotonic()
 
 
+class _Targets:
+    """The targets of one partition after the other, for several tasks that take them.
+
+    Parameters
+    ----------
+    begin
+        Returns the targets of a partition.
+    """
+
+    def __init__(
+        self,
+        partitions: AsyncIterator[Partition],
+        begin: Callable[[Partition], Iterator[Item]],
+    ) -> None:
+        self._partitions = partitions
+        self._begin = begin
+        self._current: Iterator[Item] = iter(())
+        self._turn = asyncio.Lock()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        while (item := next(self._current, None)) is None:
+            exhausted = self._current
+            async with self._turn:
+                if self._current is exhausted:
+                    # The last one raises StopAsyncIteration, for each task that asks.
+                    self._current = self._begin(await anext(self._partitions))
+        return item
+
+
 def _size(outcome: Row | Kept | Failure) -> int:
     """Return the bytes of memory that an outcome holds."""
-    return outcome.records.nbytes if isinstance(outcome, Row) else 0
+    return outcome.nbytes if isinstance(outcome, Row) else 0
 
 
 class _Memory:
@@ -236,7 +254,9 @@ class _Memory:
         self._size = size
         self._taken = 0
         self._under_way = 0
-        self._typical = 0.0  # bytes of a light curve, as they come in
+        # Bytes of a light curve, as they come in. At first the largest are expected, as otherwise
+        # all requests would be under way before anything is known.
+        self._typical = float(_LARGEST)
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -71,7 +71,15 @@ class DatasetFormat(Protocol):
     def directory(self, root: Path, pipeline: Pipeline) -> Path:
         """Return the directory that holds all files of a pipeline."""
 
-    def partition_path(self, root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+    def partition_path(
+        self,
+        root: Path,
+        pipeline: Pipeline,
+        pixel: int,
+        sector: int,
+        *,
+        claimed: Container[Path] = (),
+    ) -> Path:
         """Return the file of one (pixel, sector), which need not exist."""
 
     def listing_path(self, root: Path, pipeline: Pipeline, sector: int) -> Path:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -27,9 +28,11 @@ from tessloom.dataset.layout import (
     write_bytes,
     write_text,
 )
+from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.parquet import other_columns
 from tessloom.dataset.receipt import damaged, parse_receipt
 from tessloom.dataset.schema import HEALPIX, arrow_schema
+from tessloom.dataset.storage import for_each
 from tessloom.healpix import ORDER
 from tessloom.pipelines import PIPELINES
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tessloom.dataset.receipt import Receipt
     from tessloom.pipelines import Pipeline
 
 HATS_VERSION = "v1.0"
@@ -118,17 +122,10 @@ class _Contents:
 
 def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
     contents = _Contents({column: {} for column in pipeline.indexes})
-    schema = arrow_schema(pipeline)
-    for pixel, sector, path in partitions(root, pipeline):
-        try:
-            with pq.ParquetFile(path) as file:
-                footer, written_schema = file.metadata.metadata or {}, file.schema_arrow
-                identifiers = file.read(list(pipeline.indexes))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise damaged(path, error) from error
-        receipt = parse_receipt(footer, path)
-        if not written_schema.equals(schema):
-            raise other_columns(path)
+    read = partial(_read_partition, columns=list(pipeline.indexes), schema=arrow_schema(pipeline))
+    places = list(partitions(root, pipeline))
+    found = for_each(read, (path for *_, path in places), root)
+    for (pixel, sector, _), (receipt, identifiers) in zip(places, found, strict=True):
         if receipt.written:
             contents.sectors.add(sector)
         contents.pixels.add(pixel)
@@ -140,6 +137,20 @@ def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
                 [*chunks, *identifiers[column].chunks], identifiers[column].type
             )
     return contents
+
+
+def _read_partition(path: Path, columns: list[str], schema: pa.Schema) -> tuple[Receipt, pa.Table]:
+    """Return the receipt and some columns of a partition."""
+    try:
+        with parquet_file(path) as file:
+            footer, written_schema = file.metadata.metadata or {}, file.schema_arrow
+            identifiers = file.read(columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise damaged(path, error) from error
+    receipt = parse_receipt(footer, path)
+    if not written_schema.equals(schema):
+        raise other_columns(path)
+    return receipt, identifiers
 
 
 def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> None:

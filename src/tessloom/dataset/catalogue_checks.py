@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tessloom.dataset.index import index_table, read_index
 from tessloom.dataset.layout import catalogue_directory, index_directory
+from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.schema import arrow_schema
 from tessloom.dataset.verification import PUBLISH_AGAIN, Problem
 
@@ -67,7 +67,9 @@ def _pixels(path: Path, pipeline: Pipeline, files: Sequence[CheckedFile]) -> lis
 
 
 def _schema(path: Path, pipeline: Pipeline, files: Sequence[CheckedFile]) -> list[str]:  # noqa: ARG001
-    if pq.read_schema(path).equals(arrow_schema(pipeline)):
+    with parquet_file(path) as file:
+        schema = file.schema_arrow
+    if schema.equals(arrow_schema(pipeline)):
         return []
     return ["has another schema than the pipeline"]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING
 
+from tessloom.dataset.opening import bytes_from_start
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def is_intact(path: Path, checksum: str) -> bool:
     OSError
         The disk does not give the file.
     """
-    with path.open("rb", buffering=0) as file:
+    with bytes_from_start(path) as file:
         entry = _ENTRY.format(checksum).encode()
         position = _find_last(file, entry)
         if position is None:

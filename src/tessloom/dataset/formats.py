@@ -16,24 +16,30 @@ if TYPE_CHECKING:
 FORMATS = ("parquet", "hdf5")
 
 
-def choose_format(name: str, features: Iterable[str] | None = None) -> DatasetFormat:
+def choose_format(
+    name: str, features: Iterable[str] | None = None, *, contiguous: bool = False
+) -> DatasetFormat:
     """Return a format by name.
 
     Parameters
     ----------
     features
         Names of the arrays of HDF5 files; see `features.choose_features`. None: the usual ones.
+    contiguous
+        Whether the arrays of HDF5 files are one block each, uncompressed.
 
     Raises
     ------
     RequestError
-        There is no such format, or its columns can't be chosen.
+        There is no such format, or it has no such choice.
     """
     # Each brings its own libraries along, of which a build needs one.
     if name == "hdf5":
+        from tessloom.dataset.features import DEFAULT  # noqa: PLC0415
         from tessloom.dataset.standard import StandardFormat  # noqa: PLC0415
 
-        return StandardFormat() if features is None else StandardFormat(tuple(features))
+        names = (DEFAULT,) if features is None else tuple(features)
+        return StandardFormat(names, contiguous)
     if name != "parquet":
         raise RequestError(f"unknown format {name!r}: choose from {', '.join(FORMATS)}")
     if features is not None:
@@ -41,6 +47,8 @@ def choose_format(name: str, features: Iterable[str] | None = None) -> DatasetFo
             "features are chosen with format hdf5; parquet files have every column, and readers "
             "choose"
         )
+    if contiguous:
+        raise RequestError("contiguous arrays are of format hdf5; parquet files are compressed")
     from tessloom.dataset.hats import PARQUET  # noqa: PLC0415
 
     return PARQUET

@@ -6,16 +6,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pyarrow.parquet as pq
-
 from tessloom.dataset import catalogue, layout, receipt
 from tessloom.dataset.catalogue_checks import check_catalogue
+from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.parquet import ParquetWriter, is_sorted, read_parquet_rows
 from tessloom.dataset.rows import RowFormat
 from tessloom.dataset.schema import HEALPIX, arrow_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -52,7 +51,15 @@ class HatsFormat:
         """Return the collection's directory."""
         return root / pipeline.name
 
-    def partition_path(self, root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+    def partition_path(
+        self,
+        root: Path,
+        pipeline: Pipeline,
+        pixel: int,
+        sector: int,
+        *,
+        claimed: Container[Path] = (),  # noqa: ARG002
+    ) -> Path:
         """Return the file of one (pixel, sector)."""
         return layout.partition_path(root, pipeline, pixel, sector)
 
@@ -78,7 +85,7 @@ class HatsFormat:
 
     def object_ids(self, path: Path) -> Counter[str]:
         """Count the light curves of a partition by ``object_id``."""
-        with pq.ParquetFile(path) as file:
+        with parquet_file(path) as file:
             return Counter(file.read(["object_id"])["object_id"].to_pylist())
 
     def written_with(

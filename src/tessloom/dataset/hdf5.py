@@ -13,6 +13,7 @@ import numpy as np
 from tessloom.dataset.checksum import BLANK, seal
 from tessloom.dataset.features import standard_rows
 from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
+from tessloom.dataset.storage import make_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,6 +48,8 @@ class Hdf5Writer:
     arrays, which Hugging Face datasets passes over.
     """
 
+    contiguous = False
+
     def __init__(self, path: Path, features: Sequence[Feature]) -> None:
         self._path = path
         self._features = features
@@ -54,7 +57,7 @@ class Hdf5Writer:
         self._failure: DatasetError | None = None
         self._count = self._width = 0
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             self._disk = _Disk(self._partial, "w+b")
         except OSError as error:
             raise cannot_write(path, error) from error
@@ -79,7 +82,7 @@ class Hdf5Writer:
             for name, values in rows.series.items():
                 if name not in self._file:
                     self._create_late(name, values.dtype)
-                self._extend(name, _padded(values, rows.lengths, self._width))
+                self._extend(name, padded(values, rows.lengths, self._width))
             for name, values in (dict(rows.scalars) | {"length": rows.lengths}).items():
                 self._extend(name, values)
             # A series that these rows lack is missing in them.
@@ -91,11 +94,9 @@ class Hdf5Writer:
     def close(self, receipt: Receipt) -> Receipt:
         """Finish the file and give it its name; return the receipt with the check sum."""
         features = tuple(feature.name for feature in self._features)
-        receipt = replace(receipt, features=features, checksum=BLANK)
+        receipt = replace(receipt, features=features, contiguous=self.contiguous, checksum=BLANK)
         with self._disk_failing():
-            for dataset in self._file.values():
-                if dataset.ndim == 2:
-                    dataset.resize(self._width, axis=1)
+            self._finish_arrays()
             self._file.attrs[RECEIPT] = receipt.to_json()
             self._file.close()
         with self._disk_failing():
@@ -111,6 +112,11 @@ class Hdf5Writer:
         self._disk.close()
         discard(self._partial)
 
+    def _finish_arrays(self) -> None:
+        for dataset in self._file.values():
+            if dataset.ndim == 2:
+                dataset.resize(self._width, axis=1)
+
     def _create_late(self, name: str, dtype: np.dtype[Any]) -> None:
         """Make an array that the rows written so far lack."""
         if not self._count:
@@ -119,9 +125,8 @@ class Hdf5Writer:
         self._fill(name, self._file["length"][:])
 
     def _fill(self, name: str, lengths: npt.NDArray[np.int64]) -> None:
-        dtype = self._file[name].dtype
-        missing = np.full(int(lengths.sum()), np.nan if dtype.kind == "f" else 0, dtype)
-        self._extend(name, _padded(missing, lengths, self._width))
+        missing = missing_values(self._file[name].dtype, lengths)
+        self._extend(name, padded(missing, lengths, self._width))
 
     def _extend(self, name: str, block: npt.NDArray[Any]) -> None:
         if name not in self._file:
@@ -132,18 +137,17 @@ class Hdf5Writer:
         dataset[start:] = block
 
     def _create(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        text = dtype.kind == "O"
         rows = _SCALARS_CHUNK_ROWS
         if len(shape) > 1:
             rows = max(1, min(_CHUNK_ROWS, _CHUNK_BYTES // (8 * shape[1])))
         self._file.create_dataset(
             name,
             shape,
-            h5py.string_dtype() if text else dtype,
+            stored_type(dtype),
             maxshape=(None,) * len(shape),
             chunks=(rows, *shape[1:]),
             # Text of variable length lies in a heap, which is not compressed.
-            **({} if text else _COMPRESSION),
+            **({} if dtype.kind == "O" else _COMPRESSION),
         )
 
     @contextlib.contextmanager
@@ -199,7 +203,17 @@ class _Disk(io.FileIO):
         return size or 0
 
 
-def _padded(
+def stored_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of an array on disk: text has a type of its own."""
+    return h5py.string_dtype() if dtype.kind == "O" else dtype
+
+
+def missing_values(dtype: np.dtype[Any], lengths: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Return what stands for a series of light curves that lack it, end to end."""
+    return np.full(int(lengths.sum()), np.nan if dtype.kind == "f" else 0, dtype)
+
+
+def padded(
     values: npt.NDArray[Any], lengths: npt.NDArray[np.int64], width: int
 ) -> npt.NDArray[Any]:
     """Return values of all light curves, end to end, as rows padded with zeros."""

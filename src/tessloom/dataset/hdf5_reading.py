@@ -9,6 +9,7 @@ import numpy as np
 
 from tessloom.dataset.features import StandardRows, dataset_rows
 from tessloom.dataset.hdf5 import RECEIPT
+from tessloom.dataset.opening import hdf5_file
 from tessloom.dataset.receipt import Receipt, damaged, parse_receipt
 from tessloom.dataset.schema import LIGHT_CURVE
 
@@ -34,7 +35,7 @@ def read_hdf5_receipt(path: Path) -> Receipt:
         The file is damaged, has no receipt, or has one of another layout.
     """
     try:
-        with h5py.File(path) as file:
+        with hdf5_file(path) as file:
             attributes = dict(file.attrs)
     except (OSError, RuntimeError) as error:
         raise damaged(path, error) from error
@@ -54,7 +55,7 @@ def read_hdf5_rows(
         The file is damaged.
     """
     try:
-        with h5py.File(path) as file:
+        with hdf5_file(path) as file:
             # An empty partition has no arrays.
             for start, stop in _pieces(file) if len(file) else ():
                 yield dataset_rows(_read_piece(file, start, stop), features, schema)
@@ -71,7 +72,7 @@ def check_arrays(path: Path, features: Sequence[Feature], schema: pa.Schema) -> 
         The file is damaged.
     """
     try:
-        with h5py.File(path) as file:
+        with hdf5_file(path) as file:
             return list(_wrong_arrays(file, features, schema)) if len(file) else []
     except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise damaged(path, error) from error
@@ -102,7 +103,8 @@ def _pieces(file: h5py.File) -> Iterator[tuple[int, int]]:
     """Yield ranges of rows: whole chunks, and no more than may be in memory."""
     count = len(file["object_id"])
     series = [dataset for dataset in file.values() if dataset.ndim > 1]
-    chunk = min((dataset.chunks[0] for dataset in series), default=_MOST_ROWS)
+    # A contiguous array has no chunks.
+    chunk = min((dataset.chunks[0] for dataset in series if dataset.chunks), default=1)
     row = sum(dataset.shape[1] * dataset.dtype.itemsize for dataset in series)
     chunks = min(_MOST_ROWS, _MOST_BYTES // max(row, 1)) // chunk
     step = chunk * max(chunks, 1)

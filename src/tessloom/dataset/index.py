@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tessloom.dataset.layout import write_bytes
+from tessloom.dataset.opening import parquet_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,7 +41,7 @@ def write_index(
 
 def read_index(directory: Path) -> pa.Table:
     """Read what `write_index` has written."""
-    with pq.ParquetFile(directory / "dataset" / _PART) as file:
+    with parquet_file(directory / "dataset" / _PART) as file:
         return file.read().replace_schema_metadata()
 
 

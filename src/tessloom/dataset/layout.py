@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import platform
 import re
+import secrets
+import tempfile
 import threading
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from tessloom.dataset.storage import (
+    give_up_uploads,
+    is_local,
+    make_directory,
+    matching,
+    names_below,
+    said,
+    upload,
+    upload_bytes,
+)
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tessloom.pipelines import Pipeline
 
@@ -20,6 +34,8 @@ LOCK = ".tessloom.lock"
 CARD = "README.md"
 # Readers pass over names that start with a dot, so a file in the making is never read.
 _PARTIAL = ".{name}.{process}-{thread}.partial"
+# What is to be uploaded is made here, on the machine's own disk.
+_TO_UPLOAD = "tessloom-{machine}-{process}-{number}.partial"
 _PARTITION = re.compile(r"Norder=(\d+)/Dir=\d+/Npix=(\d+)/s(\d{4})\.parquet$")
 
 
@@ -51,7 +67,8 @@ def index_directory(root: Path, pipeline: Pipeline, column: str) -> Path:
 def partitions(root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]]:
     """Yield (pixel, sector, file) of all finished partitions, sorted by pixel and sector."""
     found = []
-    for path in catalogue_directory(root, pipeline).glob("dataset/Norder=*/Dir=*/Npix=*/*.parquet"):
+    pattern = "dataset/Norder=*/Dir=*/Npix=*/*.parquet"
+    for path in matching(catalogue_directory(root, pipeline), pattern):
         match = _PARTITION.search(path.as_posix())
         if match and int(match[1]) == pipeline.healpix_order:
             found.append((int(match[2]), int(match[3]), path))
@@ -70,20 +87,28 @@ def place(root: Path, pipeline: Pipeline, path: Path) -> tuple[int, int] | None:
 def visible_files(directory: Path) -> list[Path]:
     """Return the files below a directory that readers do not pass over, sorted."""
     return sorted(
-        path
-        for path in directory.rglob("*")
-        if path.is_file() and not any(name[0] in "._" for name in path.relative_to(directory).parts)
+        directory / name
+        for name in names_below(directory)
+        if not any(part[0] in "._" for part in name.split("/"))
     )
 
 
 def sectors(root: Path, pipeline: Pipeline) -> list[int]:
     """Return the sectors of which targets were asked for."""
-    paths = (root / pipeline.name / "listing").glob("s[0-9][0-9][0-9][0-9].parquet")
+    paths = matching(root / pipeline.name / "listing", "s[0-9][0-9][0-9][0-9].parquet")
     return sorted(int(path.stem[1:]) for path in paths)
 
 
 def partial_path(path: Path) -> Path:
-    """Return the name under which this thread writes `path` before it is whole."""
+    """Return the local file in which this thread writes `path` before it is whole.
+
+    It lies beside it, or among the temporary files if it is to be uploaded.
+    """
+    if not is_local(path):
+        name = _TO_UPLOAD.format(
+            machine=platform.node(), process=os.getpid(), number=secrets.token_hex(8)
+        )
+        return Path(tempfile.gettempdir()) / name
     own = _PARTIAL.format(name=path.name, process=os.getpid(), thread=threading.get_ident())
     return path.with_name(own)
 
@@ -97,19 +122,31 @@ def discard(partial: Path) -> None:
 
 def remove_partial_files(directory: Path) -> None:
     """Remove what killed builds left half written. The caller holds the lock."""
-    for path in directory.rglob(".*.partial"):
-        path.unlink(missing_ok=True)
+    if is_local(directory):
+        for path in directory.rglob(".*.partial"):
+            path.unlink(missing_ok=True)
+        return
+    give_up_uploads(directory)
+    for name in names_below(directory):
+        if PurePosixPath(name).match(".*.partial"):
+            (directory / name).unlink(missing_ok=True)
+    made_here = _TO_UPLOAD.format(machine=platform.node(), process="*", number="*")
+    for path in Path(tempfile.gettempdir()).glob(made_here):
+        process = path.stem.split("-")[-2]
+        if process.isdecimal() and not is_alive(int(process)):
+            discard(path)
 
 
 def remove_abandoned(path: Path) -> None:
     """Remove what processes that are gone have left of `path`, which others may be writing."""
     for partial in path.parent.glob(f".{path.name}.*.partial"):
         process = partial.name.removeprefix(f".{path.name}.").partition("-")[0]
-        if process.isdecimal() and not _is_alive(int(process)):
+        if process.isdecimal() and not is_alive(int(process)):
             discard(partial)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Return whether there is a process of this number on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -121,13 +158,22 @@ def _is_alive(process: int) -> bool:
 
 def remove_empty_pixels(root: Path, pipeline: Pipeline) -> None:
     """Remove directories of pixels in which no file was finished: HATS takes them for data."""
+    if not is_local(root):
+        return  # there, directories are nothing but the names of files
     for directory in catalogue_directory(root, pipeline).glob("dataset/Norder=*/Dir=*/Npix=*"):
         if not any(directory.iterdir()):
             directory.rmdir()
 
 
 def put_in_place(partial: Path, path: Path) -> None:
-    """Flush a finished file to the disk and give it its name, replacing an older one."""
+    """Flush a finished file to the disk, or upload it, and give it its name.
+
+    An older one is replaced.
+    """
+    if not is_local(path):
+        upload(partial, path)
+        discard(partial)
+        return
     descriptor = os.open(partial, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -151,7 +197,10 @@ def write_bytes(path: Path, body: bytes) -> None:
     """
     partial = partial_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not is_local(path):
+            upload_bytes(body, path)
+            return
+        make_directory(path.parent)
         partial.write_bytes(body)
         put_in_place(partial, path)
     except OSError as error:
@@ -161,7 +210,12 @@ def write_bytes(path: Path, body: bytes) -> None:
 
 def cannot_write(path: Path, error: OSError) -> DatasetError:
     """Return the error for a disk that does not take a file."""
+    advice = "Make room or choose another directory"
+    if not is_local(path):
+        advice = "Check the address, the credentials and what they allow"
+        if error.errno == errno.ENOSPC:
+            advice = f"Make room in {tempfile.gettempdir()}, or name another place in $TMPDIR"
     return DatasetError(
-        f"can't write {path}: {error.strerror or error}. Make room or choose another directory, "
-        "then run the same command again: what is finished is kept"
+        f"can't write {path}: {said(error)}. {advice}, then run the same command again: what is "
+        "finished is kept"
     )

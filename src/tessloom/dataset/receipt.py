@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tessloom.dataset.opening import parquet_file
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ class Receipt:
         Whether any file says that it is based on simulated data (``SIMDATA``).
     features
         Names of the features that HDF5 was asked to hold; a file may lack optional ones.
+    contiguous
+        Whether the arrays of HDF5 are contiguous rather than compressed.
     checksum
         ``crc32:`` and 8 hexadecimal digits: of all bytes of the file, with hyphens in place of
         these digits. The writer adds it.
@@ -95,6 +97,7 @@ class Receipt:
     synthetic: bool = False
     software: str = ""
     features: tuple[str, ...] = ()
+    contiguous: bool = False
     checksum: str = ""
     layout: int = LAYOUT
 
@@ -116,7 +119,8 @@ def read_receipt(path: Path) -> Receipt:
         The file is damaged, has no receipt, or has one of another layout.
     """
     try:
-        metadata = pq.read_metadata(path).metadata or {}
+        with parquet_file(path) as file:
+            metadata = file.metadata.metadata or {}
     except (OSError, pa.ArrowInvalid) as error:
         raise damaged(path, error) from error
     return parse_receipt(metadata, path)
@@ -150,6 +154,8 @@ def parse_receipt(metadata: Mapping[Any, str | bytes], path: Path, key: Any = KE
 
 def damaged(path: Path, error: Exception) -> DatasetError:
     """Return the error for a partition that can't be read."""
+    if isinstance(error, DatasetError):
+        return error  # a store did not give it: that says nothing of the file
     return DatasetError(
         f"{path} is damaged or was not written by tessloom ({error!r}): "
         "remove it and run the build again"

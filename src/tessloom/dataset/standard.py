@@ -7,20 +7,21 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-import h5py
-
 from tessloom.dataset.card import Summary, write_card
 from tessloom.dataset.features import ADDED, DEFAULT, HEALPIX_ORDER, choose_features
 from tessloom.dataset.hdf5 import Hdf5Writer
+from tessloom.dataset.hdf5_contiguous import ContiguousHdf5Writer
 from tessloom.dataset.hdf5_reading import check_arrays, read_hdf5_receipt, read_hdf5_rows
 from tessloom.dataset.layout import visible_files
+from tessloom.dataset.opening import hdf5_file
 from tessloom.dataset.receipt import Receipt, damaged
 from tessloom.dataset.rows import RowFormat
+from tessloom.dataset.storage import for_each, matching
 from tessloom.errors import DatasetError, RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -73,9 +74,12 @@ class StandardFormat:
     ----------
     names
         Of the features that files hold; see `features.choose_features`.
+    contiguous
+        Whether arrays are written as one block each, uncompressed.
     """
 
     names: tuple[str, ...] = (DEFAULT,)
+    contiguous: bool = False
 
     name = "hdf5"
 
@@ -97,14 +101,16 @@ class StandardFormat:
         return RowFormat(pipeline, frozenset(sources | {"time"}))
 
     def request_key(self, pipeline: Pipeline) -> str:
-        """Return the names of the features."""
-        return " ".join(sorted(feature.name for feature in self.features(pipeline)))
+        """Return the names of the features, and whether arrays are contiguous."""
+        names = " ".join(sorted(feature.name for feature in self.features(pipeline)))
+        return f"{names}\ncontiguous" if self.contiguous else names
 
     def check_additions(self, root: Path, pipeline: Pipeline) -> None:
         """Check that files have no array that is not asked for now: building would drop it."""
         asked = {*ADDED, *(feature.name for feature in self.features(pipeline))}
-        for path in self._paths(root, pipeline):
-            lost = sorted(_read(path).kinds.keys() - asked)
+        paths = self._paths(root, pipeline)
+        for path, file in zip(paths, for_each(_read, paths, root), strict=True):
+            lost = sorted(file.kinds.keys() - asked)
             if lost:
                 raise DatasetError(
                     f"{path} has the arrays {', '.join(lost)}, which were not asked for now: ask "
@@ -115,11 +121,19 @@ class StandardFormat:
         """Return the pipeline's directory, in capitals."""
         return root / pipeline.name.upper()
 
-    def partition_path(self, root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
+    def partition_path(
+        self,
+        root: Path,
+        pipeline: Pipeline,
+        pixel: int,
+        sector: int,
+        *,
+        claimed: Container[Path] = (),
+    ) -> Path:
         """Return the file of one (pixel, sector)."""
         directory = self.directory(root, pipeline) / f"healpix={pixel}"
         first, own = directory / _FIRST, directory / f"s{sector:04d}-{_FIRST}"
-        taken = first.exists() and self.read_receipt(first).sector != sector
+        taken = first in claimed or (first.exists() and self.read_receipt(first).sector != sector)
         return own if taken or own.exists() else first
 
     def listing_path(self, root: Path, pipeline: Pipeline, sector: int) -> Path:
@@ -128,17 +142,20 @@ class StandardFormat:
 
     def partitions(self, root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]]:
         """Yield (pixel, sector, file) of all finished partitions."""
-        found = [(self.read_receipt(path), path) for path in self._paths(root, pipeline)]
+        paths = self._paths(root, pipeline)
+        found = zip(for_each(self.read_receipt, paths, root), paths, strict=True)
         yield from sorted((receipt.pixel, receipt.sector, path) for receipt, path in found)
 
     def sectors(self, root: Path, pipeline: Pipeline) -> list[int]:
         """Return the sectors of which targets were asked for."""
-        paths = (self.directory(root, pipeline) / _LISTING).glob("s[0-9][0-9][0-9][0-9].parquet")
+        directory = self.directory(root, pipeline) / _LISTING
+        paths = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
         return sorted(int(path.stem[1:]) for path in paths)
 
     def writer(self, path: Path, pipeline: Pipeline) -> Writer:
         """Return an HDF5 writer."""
-        return Hdf5Writer(path, self.features(pipeline))
+        kind = ContiguousHdf5Writer if self.contiguous else Hdf5Writer
+        return kind(path, self.features(pipeline))
 
     def read_receipt(self, path: Path) -> Receipt:
         """Read the receipt from a partition's attributes."""
@@ -147,7 +164,7 @@ class StandardFormat:
     def object_ids(self, path: Path) -> Counter[str]:
         """Count the light curves of a partition by ``object_id``."""
         try:
-            with h5py.File(path) as file:
+            with hdf5_file(path) as file:
                 return Counter(file["object_id"].asstr()[:] if "object_id" in file else ())
         except (OSError, RuntimeError, KeyError) as error:
             raise damaged(path, error) from error
@@ -155,7 +172,7 @@ class StandardFormat:
     def written_with(
         self, path: Path, pipeline: Pipeline, *, known_only: bool = False
     ) -> StandardFormat:
-        """Return the format with the features with which a partition was written.
+        """Return the format with the choices with which a partition was written.
 
         Raises
         ------
@@ -163,7 +180,8 @@ class StandardFormat:
             The file is damaged, or holds arrays that a function of the user's made.
         """
         file = _read(path)
-        found = StandardFormat(file.receipt.features or tuple(sorted(file.kinds.keys() - ADDED)))
+        names = file.receipt.features or tuple(sorted(file.kinds.keys() - ADDED))
+        found = StandardFormat(names, file.receipt.contiguous)
         try:
             found.features(pipeline)
         except RequestError:
@@ -209,7 +227,7 @@ class StandardFormat:
         summaries, configs, information = [], ["configs:"], ["dataset_info:"]
         notes: list[str] = []
         for pipeline in PIPELINES.values():
-            files = [_read(path) for path in self._paths(root, pipeline)]
+            files = list(for_each(_read, self._paths(root, pipeline), root))
             files = [file for file in files if file.receipt.written]
             if not files:
                 continue
@@ -234,7 +252,7 @@ class StandardFormat:
         return notes
 
     def _paths(self, root: Path, pipeline: Pipeline) -> list[Path]:
-        found = self.directory(root, pipeline).glob(f"healpix=*/*{_FIRST}")
+        found = matching(self.directory(root, pipeline), f"healpix=*/*{_FIRST}")
         return sorted(path for path in found if _PIXEL.fullmatch(path.parent.name))
 
 
@@ -264,7 +282,7 @@ def _read(path: Path) -> _File:
     receipt = read_hdf5_receipt(path)
     kinds = {}
     try:
-        with h5py.File(path) as file:
+        with hdf5_file(path) as file:
             for name, dataset in file.items():
                 element = "string" if dataset.dtype.kind == "O" else dataset.dtype.name
                 kinds[name] = f"{'list' if dataset.ndim > 1 else 'dtype'}: {element}"

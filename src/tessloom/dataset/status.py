@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.compute as pc
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.receipt import Failure
+from tessloom.dataset.storage import for_each, open_directory, present, store_failures
 from tessloom.errors import RequestError
 from tessloom.healpix import coarser
 from tessloom.pipelines import PIPELINES
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
 
@@ -84,7 +87,7 @@ class SectorStatus:
         }
 
 
-def read_status(root: Path) -> list[SectorStatus]:
+def read_status(directory: Place) -> list[SectorStatus]:
     """Read what a dataset's directory has and lacks, a value for each (pipeline, sector).
 
     Raises
@@ -94,6 +97,12 @@ def read_status(root: Path) -> list[SectorStatus]:
     DatasetError
         A file of it is damaged.
     """
+    root = open_directory(directory)
+    with store_failures(root):
+        return _read_status(root)
+
+
+def _read_status(root: Path) -> list[SectorStatus]:
     dataset_format = find_format(root)
     if dataset_format is None:
         raise RequestError(f"there is no tessloom dataset in {root}")
@@ -134,13 +143,14 @@ def sector_status(
         findings=listing.findings,
         failures=list(unplaced(listing.targets)),
     )
-    for pixel in _pixels(listing.targets, pipeline.healpix_order):
-        status.partitions += 1
-        path = dataset_format.partition_path(root, pipeline, pixel, sector)
-        if not path.exists():
-            status.partitions_missing += 1
-            continue
-        receipt = dataset_format.read_receipt(path)
+    pixels = _pixels(listing.targets, pipeline.healpix_order)
+    find = partial(dataset_format.partition_path, root, pipeline, sector=sector)
+    paths = list(for_each(find, pixels, root))
+    there = present(dataset_format.directory(root, pipeline), paths)
+    status.partitions = len(paths)
+    status.partitions_missing = len(paths) - len(there)
+    built = (path for path in paths if path in there)
+    for receipt in for_each(dataset_format.read_receipt, built, root):
         status.written += receipt.written
         status.failures += receipt.failures
         status.moved += receipt.moved

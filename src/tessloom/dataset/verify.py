@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_checks import check_targets, targets_by_pixel
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.partition_checks import CheckedFile, check_file
+from tessloom.dataset.storage import names_below
 from tessloom.dataset.verification import MOVE_AWAY, Missing, Problem, Verification
 from tessloom.errors import DatasetError, RequestError
 from tessloom.pipelines import PIPELINES
@@ -175,7 +177,7 @@ class _Reading:
 
 
 def _left_over(directory: Path) -> Iterable[str]:
-    count = sum(1 for _ in directory.rglob(".*.partial"))
+    count = sum(PurePosixPath(name).match(".*.partial") for name in names_below(directory))
     if count:
         yield (
             f"{directory} has {count} files that a build left half written; no reader sees them, "

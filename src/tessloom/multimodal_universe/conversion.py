@@ -21,6 +21,7 @@ from tessloom.archive import (
 from tessloom.building.plan import in_partition_order, make_partitions
 from tessloom.building.request import Request
 from tessloom.building.run import build_targets, check_directory
+from tessloom.building.workers import Workers
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.receipt import damaged
 from tessloom.dataset.status import sector_status
@@ -31,7 +32,7 @@ from tessloom.multimodal_universe.custom import CustomFormat, CustomPartitions
 from tessloom.multimodal_universe.lists import place_targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from astropy.table import Table
@@ -104,7 +105,7 @@ class Conversion:
                 )
             return processing_fn(rows[key])
 
-        def write(partitions: list[Partition]) -> list[Result]:
+        def write(partitions: Iterable[Partition]) -> list[Result]:
             writer = CustomPartitions(
                 root=self.root,
                 standard=custom,
@@ -135,10 +136,9 @@ class Conversion:
         request = Request(
             root=self.root,
             dataset_format=dataset_format,
-            pipelines=[self.pipeline],
-            sectors=[self.sector],
+            sectors={self.pipeline: [self.sector]},
             selection=Selection(),
-            workers=self.workers,
+            workers=Workers(number=self.workers),
             progress=self.progress,
             retry_failed=True,
             rebuild=write is not None,

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from tessloom import fits
 from tessloom.archive import TINY, Findings, Folder, light_curve_path, target_table
 from tessloom.building.opening import open_archive
-from tessloom.building.request import parse_count, parse_features, parse_sectors, parse_workers
+from tessloom.building.request import parse_count, parse_features, parse_sectors
 from tessloom.building.run import check_directory
 from tessloom.dataset.standard import StandardFormat
 from tessloom.errors import (
@@ -123,14 +123,14 @@ class TESS_Downloader:  # noqa: N801 - the name that users know
         self._pipeline = self._standard.declare(get_pipeline(self.pipeline))
         self._standard.features(self._pipeline)  # an unknown one is an error here, not later
         sectors = parse_sectors(sector)
-        if len(sectors) > 1:
-            raise RequestError(f"a downloader has one sector, not {sectors}")
-        self.sector = sectors[0]
+        if sectors.spans or len(sectors.single) > 1:
+            raise RequestError(f"a downloader has one sector, not {sector!r}")
+        (self.sector,) = sectors.single
         self.sector_str = f"s{self.sector:04d}"
         self.data_path = Path(data_path or own_path or "data")
         self.hdf5_output_dir = Path(hdf5_output_dir or self.data_path)
         self.fits_dir = Path(fits_dir or self.data_path / "fits")
-        self.n_processes = parse_workers(n_processes)
+        self.n_processes = parse_count("n_processes", n_processes)
         self.tiny_size = parse_count("tiny_size", tiny_size)
         self.failures: dict[str, TargetError] = {}
         self._light_curves: LightCurveReader | None = None

@@ -1,0 +1,248 @@
+"""A Dask cluster builds the same files as one machine, also when one of its workers dies."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tessloom
+from support import COMMAND, contents, partial_files, partition_files, run
+from tessloom import Progress
+from tessloom.demo import DemoServer, Faults
+from tessloom.pipelines import Pipeline
+from test_resume import wait_until
+
+LIMIT = 60
+SECTORS = [23, 24]
+SLOW = Faults(slow=0.3, delay=0.5)
+
+
+@pytest.fixture(scope="module")
+def on_one_machine(
+    server: DemoServer, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, bytes]:
+    """Return the light-curve files of an ordinary build."""
+    out = tmp_path_factory.mktemp("one")
+    options: dict[str, Any] = {"sector": SECTORS, "limit": LIMIT, "workers": 1}
+    assert tessloom.build(["qlp", "tglc"], out=out, archive=server.address, **options).complete
+    return contents(out)
+
+
+def command(out: Path, archive: DemoServer, dask: str, *options: object) -> list[str]:
+    return [
+        *("build", "qlp", "tglc", "--sector", "23-24", "--limit", str(LIMIT), "--out", str(out)),
+        *("--archive", archive.address, "--dask", dask, *map(str, options)),
+    ]
+
+
+@dataclass
+class Cluster:
+    """A scheduler and its workers, each a process of its own, as on several machines."""
+
+    address: str
+    workers: list[subprocess.Popen[bytes]]
+
+
+@contextmanager
+def cluster(folder: Path, workers: int) -> Iterator[Cluster]:
+    """Start a cluster; no worker is watched over, so one that dies stays dead."""
+    dask = [sys.executable, "-m", "dask"]
+    address_file = folder / "scheduler.json"
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "log").open("ab"))
+
+        def start(*arguments: object) -> subprocess.Popen[bytes]:
+            process = stack.enter_context(
+                subprocess.Popen(
+                    [*dask, *map(str, arguments), "--no-dashboard"],
+                    stdout=subprocess.DEVNULL,
+                    stderr=log,
+                    cwd=folder,  # not where the build is started
+                )
+            )
+            stack.callback(process.kill)
+            return process
+
+        scheduler = start(
+            *("scheduler", "--host", "127.0.0.1", "--port", 0, "--scheduler-file", address_file)
+        )
+        wait_until(address_file.exists, scheduler)  # it is put in place whole
+        crew = [
+            start(
+                *("worker", "--scheduler-file", address_file, "--host", "127.0.0.1"),
+                *("--nthreads", 1, "--no-nanny"),
+            )
+            for _ in range(workers)
+        ]
+        from distributed import Client
+
+        with Client(scheduler_file=str(address_file), set_as_default=False) as client:
+            if workers:
+                client.wait_for_workers(workers, timeout=60)
+            yield Cluster(client.scheduler.address, crew)
+
+
+def test_a_cluster_writes_the_same_bytes_as_one_machine(
+    server: DemoServer, on_one_machine: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "data"
+    with cluster(tmp_path, 2) as dask:
+        done = run(*command(out, server, dask.address))
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == on_one_machine
+    assert not partial_files(out)
+    assert "complete" in done.stdout
+
+
+def test_when_a_worker_dies_others_repeat_what_it_had_in_hand_and_nothing_else(
+    on_one_machine: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "data"
+    with DemoServer(SLOW) as archive, cluster(tmp_path, 3) as dask:
+        arguments = [*COMMAND, *command(out, archive, dask.address)]
+        with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as build:
+            wait_until(lambda: len(partition_files(out)) >= 8, build)
+            dask.workers[0].send_signal(signal.SIGKILL)
+            assert dask.workers[0].wait() == -signal.SIGKILL
+            finished = {path: path.stat().st_mtime_ns for path in partition_files(out).values()}
+            _, errors = build.communicate(timeout=120)
+        assert build.returncode == 0, errors
+        asked = archive.requests.copy()
+    assert contents(out) == on_one_machine
+    assert not partial_files(out)
+    # What was finished was not built again, so most files were asked for once.
+    unchanged = sum(path.stat().st_mtime_ns == before for path, before in finished.items())
+    assert unchanged >= len(finished) - 4
+    light_curves = {path: count for path, count in asked.items() if path.endswith(".fits")}
+    assert sum(count > 1 for count in light_curves.values()) < len(light_curves) / 2
+
+
+def test_a_build_on_a_cluster_that_is_killed_is_continued_by_the_same_command(
+    on_one_machine: dict[str, bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "data"
+    with DemoServer(SLOW) as archive, cluster(tmp_path, 2) as dask:
+        arguments = [*COMMAND, *command(out, archive, dask.address)]
+        with subprocess.Popen(arguments, stderr=subprocess.DEVNULL) as build:
+            wait_until(lambda: len(partition_files(out)) >= 4, build)
+            build.kill()
+        done = run(*command(out, archive, dask.address))
+    assert done.returncode == 0, done.stderr
+    assert contents(out) == on_one_machine
+
+
+class Maintenance(Progress):
+    """Takes the archive down before light curves are fetched, and ends that once it is said."""
+
+    def __init__(self, archive: DemoServer) -> None:
+        self._archive = archive
+        self.said: list[str] = []
+
+    def start(self, pipeline: Pipeline, sector: int, targets: int) -> None:  # noqa: ARG002
+        self._archive.faults = Faults(down=True)
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+        self._archive.faults = Faults()
+
+
+def test_what_workers_say_of_the_archive_reaches_whoever_watches(tmp_path: Path) -> None:
+    with DemoServer() as archive, cluster(tmp_path, 1) as dask:
+        progress = Maintenance(archive)
+        report = tessloom.build(
+            "qlp",
+            sector=23,
+            limit=20,
+            out=tmp_path / "data",
+            archive=archive.address,
+            dask=dask.address,
+            progress=progress,
+            policy=tessloom.RetryPolicy(wait=0.01, down_after=3, ask_again=0.05),
+        )
+    assert report.complete
+    assert any("is down" in text for text in progress.said)
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_any_executor_will_do(
+    kind: type[Executor], server: DemoServer, on_one_machine: dict[str, bytes], tmp_path: Path
+) -> None:
+    if kind is ProcessPoolExecutor:
+        import multiprocessing
+
+        executor: Executor = ProcessPoolExecutor(2, multiprocessing.get_context("spawn"))
+    else:
+        executor = ThreadPoolExecutor(2)
+    with executor:
+        report = tessloom.build(
+            ["qlp", "tglc"],
+            sector=SECTORS,
+            limit=LIMIT,
+            out=tmp_path,
+            archive=server.address,
+            executor=executor,
+            workers=2,
+        )
+    assert report.complete
+    assert contents(tmp_path) == on_one_machine
+
+
+def test_a_cluster_of_this_machine_is_one_word(
+    server: DemoServer, on_one_machine: dict[str, bytes], tmp_path: Path
+) -> None:
+    done = run(*command(tmp_path, server, "local", "--workers", 2))
+    assert done.returncode == 0, done.stderr
+    assert contents(tmp_path) == on_one_machine
+
+
+def test_no_scheduler_is_a_wrong_call(server: DemoServer, tmp_path: Path) -> None:
+    quick = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    done = run(*command(tmp_path / "data", server, "tcp://127.0.0.1:9"), **quick)
+    assert done.returncode == 2
+    assert "there is no Dask scheduler at 'tcp://127.0.0.1:9'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cluster_without_workers_is_said_at_once(server: DemoServer, tmp_path: Path) -> None:
+    with cluster(tmp_path, 0) as dask:
+        done = run(*command(tmp_path / "data", server, dask.address))
+    assert done.returncode == 3
+    assert "has no workers yet" in done.stderr
+
+
+def test_files_that_workers_put_elsewhere_are_missed(
+    server: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tessloom.building.cluster._SEEN_WITHIN", 0.2)
+
+    class Elsewhere(ThreadPoolExecutor):
+        """Workers whose disk is not ours: what they write is not to be seen here."""
+
+        def submit(self, fn: Any, /, *arguments: Any) -> Future[Any]:  # type: ignore[override]
+            def work() -> Any:
+                result = fn(*arguments)
+                arguments[1].path.rename(tmp_path / "elsewhere")
+                return result
+
+            return super().submit(work)
+
+    with (
+        Elsewhere(1) as executor,
+        pytest.raises(tessloom.errors.DatasetError, match="the same directory on all machines"),
+    ):
+        tessloom.build(
+            "qlp",
+            sector=23,
+            limit=5,
+            out=tmp_path / "data",
+            archive=server.address,
+            executor=executor,
+            workers=1,
+        )
