@@ -4,8 +4,11 @@
 included, with all columns for Parquet and the existing builder's own for HDF5. The existing way
 (`references.existing_way`) is measured on fewer files in this process, its imports done, and only
 its own columns are asked of it. Both are CPU seconds for each file, over all threads: what one
-core can do. Among the figures are wall time, and what is left without the build of a folder with
-one light curve, which is as good as nothing but start-up.
+core can do.
+
+Start-up is spread over 20,000 files, as the goals have it, also where fewer are there because
+20,000 would fill the disk: what the build of a folder with one light curve costs is measured too,
+and taken for start-up.
 """
 
 from __future__ import annotations
@@ -52,6 +55,7 @@ _GOALS = {
 _LARGEST_SHARE = {("tglc", HALF_HOUR): 45.0}  # of the raw columns, in per cent
 _ENCODED = 350.0  # MB/s
 _WORKERS = 1.8
+_FILES = 20_000  # over which start-up is spread
 
 
 def conversion(field: Field, root: Path, rounds: int, existing_files: int) -> Iterator[Line]:
@@ -65,14 +69,16 @@ def conversion(field: Field, root: Path, rounds: int, existing_files: int) -> It
     works: dict[str, Callable[[], float]] = {"existing way": existing.cpu, "start-up": start.cpu}
     works |= {name: build.cpu for name, build in builds.items()}
     costs = take_turns(rounds, works)
+    start_up = min(costs["start-up"])
+    too_much = start_up / field.files - start_up / _FILES
     for name, columns in ((_PARQUET, "all columns"), (_CONTIGUOUS, "its columns")):
         what = f"folder to {name}: {field.name}, {ERAS[field.sector]}, {columns}"
         if name not in builds:
             yield Skipped(what, "tessloom build does not know --contiguous yet")
             continue
-        found = ratio(costs, "existing way", name)
+        costs["ours"] = [cost - too_much for cost in costs[name]]
+        found = ratio(costs, "existing way", "ours")
         wall = min(finished.wall for finished in builds[name].runs) / field.files
-        starting = min(costs["start-up"]) / field.files
         yield Row(
             what=what,
             reference="the existing builder's way",
@@ -82,9 +88,10 @@ def conversion(field: Field, root: Path, rounds: int, existing_files: int) -> It
             noise=found.noise,
             figures={
                 "existing, µs a file": 1e6 * min(costs["existing way"]),
-                "ours, µs a file": 1e6 * min(costs[name]),
-                "ours without start-up, µs a file": 1e6 * (min(costs[name]) - starting),
-                "ours, wall µs a file": 1e6 * wall,
+                "ours, µs a file": 1e6 * min(costs["ours"]),
+                "start-up, s": start_up,
+                "measured, µs a file": 1e6 * min(costs[name]),
+                "measured, wall µs a file": 1e6 * wall,
                 "files": field.files,
                 "files of the existing way": existing.files,
             },

@@ -83,9 +83,10 @@ def main() -> None:
             if arguments.json:
                 text = json.dumps([asdict(result) for result in results], indent=2)
                 arguments.json.write_text(text + "\n", encoding="utf-8")
-    first, last = results[0], results[-1]
-    times = last.cpu / last.targets / (first.cpu / first.targets)
-    print(f"CPU for each target, {last.targets} against {first.targets}: {times:.2f} times")
+    first, *others = results
+    for other in others:
+        times = other.cpu / other.targets / (first.cpu / first.targets)
+        print(f"CPU for each target, {other.targets} against {first.targets}: {times:.2f} times")
 
 
 def _build(targets: int, workers: int, out: Path) -> Built:
