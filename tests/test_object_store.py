@@ -105,6 +105,14 @@ def light_curves(objects: dict[str, bytes]) -> dict[str, bytes]:
     return {name: body for name, body in objects.items() if "Npix=" in name or "healpix=" in name}
 
 
+def test_contiguous_arrays_are_the_same_in_a_store_as_on_a_disk(
+    store: ObjectStore, server: DemoServer, url: str, tmp_path: Path
+) -> None:
+    for out in (url, tmp_path):
+        assert build(out, server, format="hdf5", contiguous=True, limit=5).complete
+    assert light_curves(store.objects(url)) == light_curves(files(tmp_path))
+
+
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_a_dataset_in_a_store_is_byte_for_byte_the_one_on_a_disk(
     file_format: str,

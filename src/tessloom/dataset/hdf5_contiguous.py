@@ -40,7 +40,9 @@ class ContiguousHdf5Writer(Hdf5Writer):
     def __init__(self, path: Path, features: Sequence[Feature]) -> None:
         super().__init__(path, features)
         try:
-            self._waiting = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 - until the end
+            # Beside the file in the making, which is local wherever the dataset is.
+            directory = self._partial.parent
+            self._waiting = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - until the end
         except OSError as error:
             self.abandon()
             raise cannot_write(path, error) from error
