@@ -199,14 +199,17 @@ def give_up_uploads(directory: Path) -> None:
     bucket, prefix, _ = store.split_path(name)
     # Who may put objects need not have the right to list uploads.
     with contextlib.suppress(OSError):
-        found = store.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/")
-        for begun in found.get("Uploads", []):
-            store.call_s3(
-                "abort_multipart_upload",
-                Bucket=bucket,
-                Key=begun["Key"],
-                UploadId=begun["UploadId"],
-            )
+        while True:
+            found = store.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/")
+            for begun in found.get("Uploads", []):
+                store.call_s3(
+                    "abort_multipart_upload",
+                    Bucket=bucket,
+                    Key=begun["Key"],
+                    UploadId=begun["UploadId"],
+                )
+            if not found.get("IsTruncated"):  # what was given up is not listed again
+                return
 
 
 def matching(directory: Path, pattern: str) -> Iterator[Path]:
