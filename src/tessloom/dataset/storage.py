@@ -36,8 +36,8 @@ _READ_ONLY = ("data", "github", "http", "https")
 _OBJECT_STORES = {"abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"}
 # Whose errors are no OSError, though they tell of the store: no credentials, no connection.
 _LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "requests"}
-# s3fs itself would hold 500 MB of an upload in memory.
-_S3_UPLOAD = {"chunksize": 8 * 2**20, "max_concurrency": 8}
+# 32 MB of an upload are in memory; s3fs itself would hold 500.
+_S3_UPLOAD = {"chunksize": 8 * 2**20, "max_concurrency": 4}
 # Requests for small things at a time: each takes tens of milliseconds, whatever its size.
 _AT_ONCE = 32
 _HINT = "pip install 'tessloom[s3]' for s3://, and the fsspec package of the store for others"
