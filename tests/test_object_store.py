@@ -22,6 +22,7 @@ import pytest
 import tessloom
 from object_store import BUCKET, ObjectStore, object_store
 from support import read_table, run, same_rows
+from tessloom import Progress
 from tessloom.building.verification import verify
 from tessloom.dataset import lock
 from tessloom.dataset.layout import LOCK, partition_path
@@ -29,7 +30,7 @@ from tessloom.dataset.lock import locked
 from tessloom.dataset.storage import open_directory
 from tessloom.demo import DemoServer, Faults
 from tessloom.errors import DatasetError, DatasetLockedError, RequestError
-from tessloom.pipelines import QLP
+from tessloom.pipelines import QLP, Pipeline
 from test_resume import started, wait_until
 
 LIMIT = 20
@@ -105,14 +106,6 @@ def light_curves(objects: dict[str, bytes]) -> dict[str, bytes]:
     return {name: body for name, body in objects.items() if "Npix=" in name or "healpix=" in name}
 
 
-def test_contiguous_arrays_are_the_same_in_a_store_as_on_a_disk(
-    store: ObjectStore, server: DemoServer, url: str, tmp_path: Path
-) -> None:
-    for out in (url, tmp_path):
-        assert build(out, server, format="hdf5", contiguous=True, limit=5).complete
-    assert light_curves(store.objects(url)) == light_curves(files(tmp_path))
-
-
 @pytest.mark.parametrize("file_format", FORMATS)
 def test_a_dataset_in_a_store_is_byte_for_byte_the_one_on_a_disk(
     file_format: str,
@@ -123,6 +116,15 @@ def test_a_dataset_in_a_store_is_byte_for_byte_the_one_on_a_disk(
 ) -> None:
     assert build(url, server, format=file_format).complete
     assert undated(store.objects(url)) == undated(files(local[file_format]))
+
+
+def test_contiguous_arrays_go_to_a_store_too(
+    server: DemoServer, store: ObjectStore, url: str, tmp_path: Path
+) -> None:
+    options = {"format": "hdf5", "contiguous": True}
+    assert build(url, server, **options).complete
+    assert build(tmp_path, server, **options).complete
+    assert light_curves(store.objects(url)) == light_curves(files(tmp_path))
 
 
 def test_a_killed_build_is_continued_and_ends_in_the_same_bytes(
@@ -321,12 +323,42 @@ def test_a_build_elsewhere_keeps_others_out_until_it_has_been_silent_for_long(
 ) -> None:
     with locked(open_directory(url)):
         holder = json.loads(store.read(f"{url}/{LOCK}"))
-    body = json.dumps(holder | {"machine": "elsewhere"}).encode()
+    body = json.dumps(holder | {"machine": "elsewhere", "processes": ""}).encode()
     store.write(f"{url}/{LOCK}", body)
     with pytest.raises(DatasetLockedError, match="on elsewhere"):
         build(url, server)
     monkeypatch.setattr(lock, "_ABANDONED_AFTER", 0)
+    monkeypatch.setattr(lock, "_SETTLED_AFTER", 0.1)
     assert build(url, server).complete
+
+
+def test_of_two_that_take_over_at_once_one_gets_it(
+    store: ObjectStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_SETTLED_AFTER", 1.0)
+    with locked(open_directory(url)):
+        holder = json.loads(store.read(f"{url}/{LOCK}"))
+    silent = {"machine": "elsewhere", "processes": "", "renewed": "2020-01-01T00:00:00+00:00"}
+    store.write(f"{url}/{LOCK}", json.dumps(holder | silent).encode())
+    got = []
+    together = threading.Barrier(2)
+
+    def take() -> None:
+        together.wait()
+        try:
+            with locked(open_directory(url)):
+                got.append(True)
+                together.wait()
+        except DatasetLockedError:
+            got.append(False)
+            together.wait()
+
+    takers = [threading.Thread(target=take) for _ in range(2)]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
+    assert sorted(got) == [False, True]
 
 
 def test_a_build_goes_on_saying_that_it_is_there(
@@ -341,6 +373,27 @@ def test_a_build_goes_on_saying_that_it_is_there(
             assert not deadline.wait(0.01)
             renewed = json.loads(store.read(f"{url}/{LOCK}"))
     assert renewed | {"renewed": ""} == first | {"renewed": ""}
+
+
+def test_a_build_stops_when_another_one_has_taken_it_for_dead(
+    server: DemoServer, store: ObjectStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_RENEW_EVERY", 0.01)
+    noticed = threading.Event()
+
+    class Thief(Progress):
+        def listing(self, pipeline: Pipeline, sector: int) -> None:  # noqa: ARG002
+            own = json.loads(store.read(f"{url}/{LOCK}"))
+            store.write(f"{url}/{LOCK}", json.dumps(own | {"token": "another"}).encode())
+            for thread in threading.enumerate():
+                if thread.name == "tessloom-lease":
+                    thread.join(10)  # it ends when it has noticed
+            noticed.set()
+
+    with pytest.raises(DatasetLockedError, match=f"took {url} over"):
+        build(url, server, progress=Thief())
+    assert noticed.is_set()
+    assert not light_curves(store.objects(url))
 
 
 def test_a_build_that_another_one_took_for_dead_says_so(store: ObjectStore, url: str) -> None:

@@ -41,6 +41,8 @@ class Campaign:
     ----------
     read
         Reads the archive's lists.
+    check
+        Raises an error when the directory is another build's.
     targets
         How many are to be fetched, of the sectors that have been planned so far.
     """
@@ -49,6 +51,7 @@ class Campaign:
     address: ArchiveAddress
     read: ReadListing
     log: Log
+    check: Callable[[], None]
     targets: int = 0
     _claimed: set[Path] = field(default_factory=set)
     _kind_is_known: bool = False
@@ -84,6 +87,7 @@ class Campaign:
 
     def _placed(self, partition: Partition) -> Partition:
         """Say where a partition's file goes: no two that are under way to one place."""
+        self.check()
         path = self.request.dataset_format.partition_path(
             self.request.root,
             partition.pipeline,

@@ -203,8 +203,8 @@ def build(
         if dry_run:
             report = _plan_only(request, address, read)
         else:
-            with locked(request.root):
-                report = _build(request, address, read)
+            with locked(request.root) as check:
+                report = _build(request, address, read, check)
         return replace(report, notes=[*notes, *report.notes])
 
 
@@ -276,18 +276,22 @@ def build_targets(
     DatasetError
         As in `build`.
     """
-    with locked(request.root):
-        return _build(request, address, lambda _pipeline, _sector, _stopped: listing, write)
+    with locked(request.root) as check:
+        return _build(request, address, lambda _pipeline, _sector, _stopped: listing, check, write)
 
 
 def _build(
-    request: Request, address: ArchiveAddress, read: ReadListing, write: Write | None = None
+    request: Request,
+    address: ArchiveAddress,
+    read: ReadListing,
+    check: Callable[[], None],
+    write: Write | None = None,
 ) -> Report:
     with open_log(request.log) as log:
         sectors = {pipeline.name: [*of_it] for pipeline, of_it in request.sectors.items()}
         log.started(archive=address.name, sectors=sectors)
         try:
-            campaign = Campaign(request, address, read, log)
+            campaign = Campaign(request, address, read, log, check)
             report = _build_all(request, address, campaign, write)
         except BaseException as error:
             log.stopped(error)

@@ -40,9 +40,7 @@ class ContiguousHdf5Writer(Hdf5Writer):
     def __init__(self, path: Path, features: Sequence[Feature]) -> None:
         super().__init__(path, features)
         try:
-            # Beside the file in the making, which is local wherever the dataset is.
-            directory = self._partial.parent
-            self._waiting = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 - until the end
+            self._waiting = tempfile.TemporaryFile(dir=self._partial.parent)  # noqa: SIM115
         except OSError as error:
             self.abandon()
             raise cannot_write(path, error) from error

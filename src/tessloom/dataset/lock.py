@@ -7,9 +7,11 @@ import os
 import platform
 import secrets
 import threading
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import filelock
@@ -19,19 +21,25 @@ from tessloom.dataset.storage import as_os_error, is_local, make_directory, stor
 from tessloom.errors import DatasetLockedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 # Seconds between two renewals of a lease, and until one is taken for abandoned: several renewals
 # may fail, and clocks differ.
 _RENEW_EVERY = 60.0
 _ABANDONED_AFTER = 600.0
+# Seconds after which of several builds that take a lease over all see which was the last.
+_SETTLED_AFTER = 5.0
 _TAKEN = "another tessloom build is writing to {root}: wait for it, or use another directory"
 
 
 @contextmanager
-def locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> Iterator[Callable[[], None]]:
     """Keep other builds out of a directory, which is made where there is none.
+
+    Yields
+    ------
+    Callable
+        Raises `DatasetLockedError` when another build has taken the directory over.
 
     Raises
     ------
@@ -40,8 +48,8 @@ def locked(root: Path) -> Iterator[None]:
     DatasetError
         It can't be written to.
     """
-    with _locked_on_disk(root) if is_local(root) else _locked_in_store(root):
-        yield
+    with _locked_on_disk(root) if is_local(root) else _locked_in_store(root) as check:
+        yield check
 
 
 @contextmanager
@@ -74,7 +82,7 @@ def unwritten(root: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _locked_on_disk(root: Path) -> Iterator[None]:
+def _locked_on_disk(root: Path) -> Iterator[Callable[[], None]]:
     try:
         make_directory(root)
         lock = filelock.FileLock(root / LOCK)
@@ -84,13 +92,13 @@ def _locked_on_disk(root: Path) -> Iterator[None]:
     except OSError as error:
         raise cannot_write(root, error) from error
     try:
-        yield
+        yield lambda: None  # the system keeps the lock
     finally:
         lock.release()
 
 
 @contextmanager
-def _locked_in_store(root: Path) -> Iterator[None]:
+def _locked_in_store(root: Path) -> Iterator[Callable[[], None]]:
     lease = _Lease(root)
     try:
         with as_os_error():
@@ -104,16 +112,30 @@ def _locked_in_store(root: Path) -> Iterator[None]:
             f"{_TAKEN.format(root=root)}. It is process {holder.process} on {holder.machine}, "
             f"heard of at {holder.renewed}; {minutes} minutes later it is taken for killed"
         )
+
+    def check() -> None:
+        if lease.lost:
+            raise DatasetLockedError(
+                f"another tessloom build took {root} over, because this one was silent for long: "
+                "wait for it, then run the same command again"
+            )
+
     try:
-        yield
-    except BaseException:
+        yield check
+    finally:
         lease.release()
-        raise
-    if not lease.release():
-        raise DatasetLockedError(
-            f"another tessloom build took {root} over, because this one was silent for long: "
-            "wait for it, then run the same command again"
-        )
+    check()
+
+
+def _process_numbers() -> str:
+    """Return what is equal for two processes only if they see the same processes by number.
+
+    Machines may have the same name, and so have containers that don't see each other's processes.
+    """
+    with suppress(OSError):  # not Linux
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +144,8 @@ class _Holder:
 
     Attributes
     ----------
+    processes
+        Tells among which processes `process` is a number; empty where that is not known.
     token
         Tells one build from another.
     renewed
@@ -129,6 +153,7 @@ class _Holder:
     """
 
     machine: str = field(default_factory=platform.node)
+    processes: str = field(default_factory=_process_numbers)
     process: int = field(default_factory=os.getpid)
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     renewed: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
@@ -136,7 +161,8 @@ class _Holder:
     @property
     def is_gone(self) -> bool:
         """Whether the build has ended without saying so, as far as can be told from here."""
-        if self.machine == platform.node() and not is_alive(self.process):
+        known = self.processes and self.processes == _process_numbers()
+        if known and not is_alive(self.process):
             return True
         silent = datetime.now(UTC) - datetime.fromisoformat(self.renewed)
         return silent.total_seconds() > _ABANDONED_AFTER
@@ -149,13 +175,20 @@ class _Lease:
     """The right to build in a directory of a store: an object that its holder renews.
 
     A store has no locks that end with their process. But it creates an object only where there
-    is none, if it is asked to, so of two builds that begin at once one gets it.
+    is none, if it is asked to, so of two builds that begin at once one gets it. One that is taken
+    over is overwritten: of several that do so the last one has it, as all see a little later.
+
+    Attributes
+    ----------
+    lost
+        Whether another build has taken it over.
     """
 
     def __init__(self, root: Path) -> None:
         self._store, self._name = store_of(root / LOCK)
         self._own = _Holder()
         self._ended = threading.Event()
+        self.lost = False
         self._thread = threading.Thread(target=self._renew, name="tessloom-lease", daemon=True)
 
     def holder(self) -> _Holder | None:
@@ -169,21 +202,22 @@ class _Lease:
             holder = self.holder()
             if holder is not None:
                 return holder
-            self._remove()
-            if not self._create():
-                return self.holder() or self._own
+            self._store.pipe_file(self._name, self._own.to_bytes())
+            time.sleep(_SETTLED_AFTER)
+            found = self._read()
+            if found is None or found.token != self._own.token:
+                return found or self._own
         self._thread.start()
         return None
 
-    def release(self) -> bool:
-        """Give it back; return whether it was still this build's."""
+    def release(self) -> None:
+        """Give it back, if it is still this build's."""
         self._ended.set()
         self._thread.join()
         with suppress(Exception):  # it is free some minutes later, then
-            if not self._is_own():
-                return False
-            self._remove()
-        return True
+            self._look()
+            if not self.lost:
+                self._remove()
 
     def _create(self) -> bool:
         try:
@@ -206,14 +240,15 @@ class _Lease:
         with suppress(FileNotFoundError):
             self._store.rm_file(self._name)
 
-    def _is_own(self) -> bool:
+    def _look(self) -> None:
         holder = self._read()
-        return holder is not None and holder.token == self._own.token
+        self.lost = holder is None or holder.token != self._own.token
 
     def _renew(self) -> None:
         while not self._ended.wait(_RENEW_EVERY):
             with suppress(Exception):  # the next time will do
-                if not self._is_own():
+                self._look()
+                if self.lost:
                     return
                 renewed = replace(self._own, renewed=datetime.now(UTC).isoformat())
                 self._store.pipe_file(self._name, renewed.to_bytes())

@@ -36,8 +36,8 @@ _READ_ONLY = ("data", "github", "http", "https")
 _OBJECT_STORES = {"abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"}
 # Whose errors are no OSError, though they tell of the store: no credentials, no connection.
 _LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "requests"}
-# s3fs itself would hold 500 MB of an upload in memory.
-_S3_UPLOAD = {"chunksize": 8 * 2**20, "max_concurrency": 8}
+# 32 MB of an upload are in memory; s3fs itself would hold 500.
+_S3_UPLOAD = {"chunksize": 8 * 2**20, "max_concurrency": 4}
 # Requests for small things at a time: each takes tens of milliseconds, whatever its size.
 _AT_ONCE = 32
 _HINT = "pip install 'tessloom[s3]' for s3://, and the fsspec package of the store for others"
@@ -199,14 +199,17 @@ def give_up_uploads(directory: Path) -> None:
     bucket, prefix, _ = store.split_path(name)
     # Who may put objects need not have the right to list uploads.
     with contextlib.suppress(OSError):
-        found = store.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/")
-        for begun in found.get("Uploads", []):
-            store.call_s3(
-                "abort_multipart_upload",
-                Bucket=bucket,
-                Key=begun["Key"],
-                UploadId=begun["UploadId"],
-            )
+        while True:
+            found = store.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=f"{prefix}/")
+            for begun in found.get("Uploads", []):
+                store.call_s3(
+                    "abort_multipart_upload",
+                    Bucket=bucket,
+                    Key=begun["Key"],
+                    UploadId=begun["UploadId"],
+                )
+            if not found.get("IsTruncated"):  # what was given up is not listed again
+                return
 
 
 def matching(directory: Path, pattern: str) -> Iterator[Path]:
