@@ -132,7 +132,7 @@ def test_help_waits_for_no_heavy_import() -> None:
     assert "--sector" in done.stdout
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
     assert "typer" in loaded
-    assert not loaded & {"pyarrow", "numpy", "astropy", "aiohttp", "cdshealpix", "rich"}
+    assert not loaded & {"pyarrow", "numpy", "astropy", "aiohttp", "healpix", "rich"}
 
 
 def test_the_version_is_shown() -> None:

@@ -8,7 +8,6 @@ from one to the next.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from tessloom.archive import Archive, ArchiveAddress
     from tessloom.building.log import Log
-    from tessloom.building.partition import Result
+    from tessloom.building.partition import Result, RowGroup
     from tessloom.building.plan import Partition
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.rows import RowFormat
@@ -42,6 +41,8 @@ if TYPE_CHECKING:
 MEMORY = 192 * 2**20
 _LARGEST = 1_200_000
 _REPORT_EVERY = 0.2
+# What a request needs of the listing.
+_OF_A_TARGET = ["id", "camera", "ccd", "version", "path"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +144,8 @@ class Worker:
             partition, self._formats[name][0], self._job.dataset_format, self._job.root
         )
         self._open.append(builder)
-        for slot, target in enumerate(partition.targets.to_pylist()):
+        rows = partition.targets.select(_OF_A_TARGET).to_pylist()
+        for slot, target in enumerate(rows):
             yield builder, slot, target
 
     def _say(self, text: str) -> None:
@@ -152,7 +154,8 @@ class Worker:
 
     async def _get(self, item: Item) -> None:
         builder, slot, target = item
-        async with self._memory.room():
+        await self._memory.enter()
+        try:
             outcome: Row | Kept | Failure
             if builder.stored is not None and slot in builder.stored:
                 outcome = builder.stored.kept(slot)
@@ -161,19 +164,29 @@ class Worker:
                 self._memory.take(_size(outcome))
             # Up to the first await nothing else runs: row groups are handed on in their order.
             groups = builder.put(slot, outcome)
-            writes = [self._in_thread(builder.write, group) for group in groups]
             complete = builder.complete
-            if complete:
-                writes.append(self._in_thread(builder.finish))
             if not isinstance(outcome, Kept):
                 self._count(failed=isinstance(outcome, Failure))
-            results = await asyncio.gather(*writes)
-            self._memory.give_back(sum(group.nbytes for group in groups))
-            if complete:
-                self._open.remove(builder)
-                self._log.partition(results[-1])
-                self._tell()
-                self._finished(results[-1])
+            if groups or complete:
+                await self._write(builder, groups, complete=complete)
+            else:
+                await asyncio.sleep(0)  # an archive that never waits lets others run too
+        finally:
+            self._memory.leave()
+
+    async def _write(
+        self, builder: PartitionBuilder, groups: list[RowGroup], *, complete: bool
+    ) -> None:
+        writes = [self._in_thread(builder.write, group) for group in groups]
+        if complete:
+            writes.append(self._in_thread(builder.finish))
+        results = await asyncio.gather(*writes)
+        self._memory.give_back(sum(group.nbytes for group in groups))
+        if complete:
+            self._open.remove(builder)
+            self._log.partition(results[-1])
+            self._tell()
+            self._finished(results[-1])
 
     async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:
         row_format, decoder = self._formats[partition.pipeline.name]
@@ -267,18 +280,19 @@ class _Memory:
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
 
-    @contextlib.asynccontextmanager
-    async def room(self) -> AsyncIterator[None]:
-        async with self._turn:
-            while self._under_way and self._expected() > self._size:
-                self._changed.clear()
-                await self._changed.wait()
-            self._under_way += 1
-        try:
-            yield
-        finally:
-            self._under_way -= 1
-            self._changed.set()
+    async def enter(self) -> None:
+        """Wait until there is room for one more."""
+        if self._turn.locked() or not self._has_room():
+            async with self._turn:
+                while not self._has_room():
+                    self._changed.clear()
+                    await self._changed.wait()
+        self._under_way += 1
+
+    def leave(self) -> None:
+        """Be under way no more."""
+        self._under_way -= 1
+        self._changed.set()
 
     def take(self, size: int) -> None:
         """Count a light curve that has come in."""
@@ -290,5 +304,6 @@ class _Memory:
         self._taken -= size
         self._changed.set()
 
-    def _expected(self) -> float:
-        return self._taken + self._under_way * self._typical
+    def _has_room(self) -> bool:
+        expected = self._taken + self._under_way * self._typical
+        return not self._under_way or expected <= self._size

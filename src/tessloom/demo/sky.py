@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from tessloom.demo.sectors import Floats, Sector
 from tessloom.demo.variability import KINDS, Kind, Parameters
+from tessloom.healpix import coarser, healpix_29
 
 _SEED = 20181108
 # About 1,400 stars lie in a sector's field of view.
@@ -174,13 +175,8 @@ def _gaia_ids(
     dec: Floats,
 ) -> npt.NDArray[np.int64]:
     """Return ids whose upper bits are the HEALPix pixel of order 12, as Gaia's are."""
-    # Imported here because the command line imports this package at every start.
-    from astropy.coordinates import Latitude, Longitude  # noqa: PLC0415
-    from cdshealpix.nested import lonlat_to_healpix  # noqa: PLC0415
-
-    pixel = lonlat_to_healpix(Longitude(ra, unit="deg"), Latitude(dec, unit="deg"), depth=12)
     low = generator.integers(1, 1 << 35, len(ra))
-    return np.asarray(pixel).astype(np.int64) << 35 | low
+    return coarser(healpix_29(ra, dec), 12) << 35 | low
 
 
 def sector_targets(sector: Sector) -> list[Target]:
