@@ -1,7 +1,7 @@
 """HEALPix numbers of positions, NESTED, at order 29: what HATS sorts and prunes by.
 
-The library gives the same pixels as cdshealpix, which hats uses and a test compares with; that one
-brings astropy along, two thirds of a second at each start.
+But for rounding on borders the library gives the pixels of cdshealpix, which hats uses and a test
+compares with; that one brings astropy along, two thirds of a second at each start.
 """
 
 from __future__ import annotations
