@@ -204,6 +204,19 @@ def test_a_cluster_of_this_machine_is_one_word(
     assert contents(tmp_path) == on_one_machine
 
 
+@pytest.mark.parametrize("address", [" ", "nonsense", "http://127.0.0.1:1", "tcp://"])
+def test_what_is_no_address_of_a_scheduler_is_said_at_once(address: str, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="is not the address of a Dask scheduler"):
+        tessloom.build("qlp", sector=23, limit=1, out=tmp_path, archive="demo", dask=address)
+
+
+def test_memory_is_not_shared_with_a_cluster(server: DemoServer) -> None:
+    with pytest.raises(RequestError, match="other processes can't write to memory://"):
+        tessloom.build(
+            "qlp", sector=23, limit=1, out="memory://x", archive=server.address, dask="local"
+        )
+
+
 def test_no_scheduler_is_a_wrong_call(server: DemoServer, tmp_path: Path) -> None:
     quick = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
     done = run(*command(tmp_path / "data", server, "tcp://127.0.0.1:9"), **quick)
@@ -234,7 +247,7 @@ def test_a_cluster_that_adapts_gets_workers_when_there_is_work(
         )
     assert report.complete
     assert contents(tmp_path) == on_one_machine
-    assert said.texts == ["the cluster has no workers yet: the build waits for some"]
+    assert said.texts == ["the cluster has no workers: the build waits for some"]
 
 
 class Said(Progress):
@@ -276,7 +289,7 @@ def test_a_scheduler_that_dies_stops_the_build_with_a_clear_error(tmp_path: Path
             _, errors = build.communicate(timeout=120)
     assert build.returncode == 3
     assert "workers or their scheduler were ended from outside" in errors
-    assert "run the same command again" in errors
+    assert "The same command continues" in errors
 
 
 def test_an_executor_says_how_many_tasks_it_runs_at_a_time(tmp_path: Path) -> None:

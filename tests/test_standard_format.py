@@ -388,14 +388,15 @@ def test_more_features_make_the_files_anew_and_fewer_are_refused(
         assert set(file) == {"time", "flux", "sap_flux", *ADDED}
 
 
-def test_contiguous_arrays_hold_the_same_values_and_can_be_chosen_anew(
+def test_contiguous_arrays_hold_the_same_values_and_are_not_built_anew_by_mistake(
     server: DemoServer, tmp_path: Path
 ) -> None:
-    def build(out: Path, *options: str) -> None:
+    def build(out: Path, *options: str, status: int = 0) -> str:
         command = ["build", "qlp", "--sector", 56, "--limit", 20, "--archive", server.address]
         command += ["--out", out, "--format", "hdf5", "--features", "all"]
         done = run(*command, *options)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == status, done.stderr
+        return done.stderr
 
     compressed, out = tmp_path / "compressed", tmp_path / "contiguous"
     build(compressed)
@@ -410,8 +411,9 @@ def test_contiguous_arrays_hold_the_same_values_and_can_be_chosen_anew(
     before = stamps(out)
     build(out, "--contiguous")
     assert stamps(out) == before
-    build(out)
-    assert contents(out) == contents(compressed)
+    assert "are contiguous, and all would be fetched" in build(out, status=3)
+    assert "are compressed, and all would be fetched" in build(compressed, "--contiguous", status=3)
+    assert stamps(out) == before
 
 
 def test_the_card_names_arrays_that_only_some_files_have(

@@ -133,10 +133,12 @@ def build_on_cluster(
         # Several hosts can't add to one file: this process keeps the log.
         task = replace(job, log=None)
         with cluster.serving(task, say):
-            if not cluster.workers():
-                say("the cluster has no workers yet: the build waits for some")
+            waiting = False
             try:
                 while running or not partitions.exhausted:
+                    if not cluster.workers() and not waiting:
+                        say("the cluster has no workers: the build waits for some")
+                    waiting = not cluster.workers()
                     _hand_out(task, partitions, cluster, most, running)
                     if not running:
                         time.sleep(_LOOK_EVERY)  # the first sector is being planned
@@ -193,8 +195,9 @@ def _cluster_failing() -> Iterator[None]:
 
 def _lost(error: BaseException) -> WorkerError:
     return WorkerError(
-        f"workers or their scheduler were ended from outside, often because memory was short "
-        f"({error or type(error).__name__}): run the same command again to continue"
+        f"workers or their scheduler were ended from outside ({error or type(error).__name__}), "
+        "often because memory was short, or because a script without "
+        "'if __name__ == \"__main__\":' was run anew in each of them. The same command continues"
     )
 
 

@@ -128,7 +128,7 @@ class _Process:
         self._connection, theirs = context.Pipe()
         # Not a daemon, which may not be started from a daemon; the pipe's end ends it too.
         self._process = context.Process(target=_work, args=(theirs, job), daemon=False)
-        with theirs, _ended_from_outside(), _no_interrupt():
+        with theirs, _ended_from_outside(), no_interrupt():
             self._process.start()
 
     def dismiss(self) -> None:
@@ -185,7 +185,7 @@ def _ended_from_outside() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _no_interrupt() -> Iterator[None]:
+def no_interrupt() -> Iterator[None]:
     """Keep Ctrl-C from processes that are started meanwhile; the parent hears of it later."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:

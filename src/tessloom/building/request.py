@@ -186,6 +186,8 @@ def parse_workers(
         raise RequestError("dask and executor exclude each other: choose one")
     if dask == "":
         raise RequestError("dask names no scheduler: give its address, such as tcp://host:8786")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise RequestError(f"{executor!r} is no executor: it has no method submit")
     if number is not None:
         number = parse_count("workers", number)
     elif executor is not None:
@@ -194,6 +196,15 @@ def parse_workers(
             "archive's connections"
         )
     return Workers(number=number, dask=dask, executor=executor)
+
+
+def parse_folder(name: str, folder: str | os.PathLike[str] | None) -> Path | None:
+    """Check a folder of this machine; `name` is for the error."""
+    if folder is None:
+        return None
+    if "://" in os.fspath(folder) or not os.fspath(folder):
+        raise RequestError(f"{name} must be a path of this machine, not {os.fspath(folder)!r}")
+    return Path(folder)
 
 
 def parse_count(name: str, number: int) -> int:

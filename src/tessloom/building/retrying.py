@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from tessloom.archive import Findings, Listing, Selection, event_loop, place, ta
 from tessloom.building.opening import open_archive
 from tessloom.building.progress import Progress
 from tessloom.building.report import Report
-from tessloom.building.request import Request, parse_workers
+from tessloom.building.request import Request, parse_folder, parse_workers
 from tessloom.building.run import build_targets, check_directory
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_file import read_listing_file
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from distributed import Client
 
@@ -91,7 +91,7 @@ def retry(
         progress=progress or Progress(),
         retry_failed=True,
         only_failed=True,
-        log=None if log_file is None else Path(log_file),
+        log=parse_folder("log_file", log_file),
     )
     find = partial(
         open_archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts

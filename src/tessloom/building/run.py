@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tessloom.archive import event_loop, ranges, read_listing, unknown_sector
@@ -19,6 +18,7 @@ from tessloom.building.progress import Progress
 from tessloom.building.report import Report
 from tessloom.building.request import (
     Request,
+    parse_folder,
     parse_format,
     parse_pipelines,
     parse_sectors,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from distributed import Client
 
@@ -182,11 +183,11 @@ def build(
         sectors=dict.fromkeys(declared, asked.single),
         selection=parse_selection(tiny=tiny, limit=limit, sample=sample, targets=targets),
         workers=parse_workers(workers, dask, executor),
-        keep_fits=None if keep_fits is None else Path(keep_fits),
+        keep_fits=parse_folder("keep_fits", keep_fits),
         retry_failed=retry_failed,
         refresh=refresh,
         progress=progress or Progress(),
-        log=None if log_file is None else Path(log_file),
+        log=parse_folder("log_file", log_file),
     )
     archives = open_archive(
         archive, connections=connections, policy=policy, redirect_hosts=redirect_hosts

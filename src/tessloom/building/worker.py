@@ -221,7 +221,8 @@ class Worker:
             self._tell()
 
     def _tell(self) -> None:
-        self._listener.advance(self._done, self._failed)
+        if self._done:
+            self._listener.advance(self._done, self._failed)
         self._done = self._failed = 0
         self._reported_at = time.monotonic()
 

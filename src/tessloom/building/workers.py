@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sys
 from contextlib import contextmanager
@@ -10,7 +11,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tessloom.building.cluster import AnyExecutor, DaskCluster, build_on_cluster
-from tessloom.building.processes import build_here, build_in_processes, no_main_module
+from tessloom.building.processes import (
+    build_here,
+    build_in_processes,
+    no_interrupt,
+    no_main_module,
+)
+from tessloom.dataset.storage import is_shared
 from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
@@ -30,6 +37,10 @@ _WORTH_A_PROCESS = 2000
 # process than the one that plans.
 _MANY_TARGETS = 200_000
 _LOCAL = "local"
+# What Dask's own schemes look like; of anything else its client makes a minute's wait.
+_ADDRESS = re.compile(r"(tcp|tls|ucx|ws|wss|inproc|gateway|proxy)://[^\s/]+(/\S*)?|[^\s/:]+:\d+")
+# Of a small build, for each process that it is given.
+_LEAST_TARGETS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +92,9 @@ class Workers:
         """
         most = min(job.archive.most_workers, self.number or sys.maxsize)
         job = replace(job, build=secrets.token_hex(8))
+        shared = is_shared(job.root)
+        if self.elsewhere and not shared:
+            raise RequestError(f"other processes can't write to {job.root}: choose a directory")
         if self.executor is not None:
             cluster = AnyExecutor(self.executor, self.number or 1)
             return build_on_cluster(job, partitions, listener, cluster, most)
@@ -88,6 +102,10 @@ class Workers:
             with _client(self.dask, self.number) as client:
                 return build_on_cluster(job, partitions, listener, DaskCluster(client), most)
         number = self.number or self._worthwhile(job, expected)
+        if expected is not None:
+            number = min(number, max(1, expected // _LEAST_TARGETS))
+        if not shared:
+            number, expected = 1, 0  # nothing else sees this process's memory
         job = replace(job, workers=number)
         if number == 1 and expected is not None and expected < _MANY_TARGETS:
             return build_here(job, partitions, listener)
@@ -117,20 +135,21 @@ def _client(dask: str | Client, workers: int | None) -> Iterator[Client]:
     if not isinstance(dask, str):
         yield dask
         return
-    if dask == _LOCAL:
-        with no_main_module():
+    if dask.strip().lower() == _LOCAL:
+        # Ctrl-C is this process's: workers that hear of it too would say so at length.
+        with no_main_module(), no_interrupt():
             cluster: Any = distributed.LocalCluster(
                 n_workers=workers or cores(), threads_per_worker=1, dashboard_address=None
             )
         with cluster, distributed.Client(cluster, set_as_default=False) as client:
             yield client
         return
+    advice = "give its address, such as tcp://host:8786, or local"
+    if not _ADDRESS.fullmatch(dask):
+        raise RequestError(f"{dask!r} is not the address of a Dask scheduler: {advice}")
     try:
         client = distributed.Client(dask, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        raise RequestError(
-            f"there is no Dask scheduler at {dask!r} ({error}): give its address, such as "
-            "tcp://host:8786, or local"
-        ) from None
+        raise RequestError(f"there is no Dask scheduler at {dask!r} ({error}): {advice}") from None
     with client:
         yield client

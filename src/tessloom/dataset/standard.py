@@ -106,10 +106,20 @@ class StandardFormat:
         return f"{names}\ncontiguous" if self.contiguous else names
 
     def check_additions(self, root: Path, pipeline: Pipeline) -> None:
-        """Check that files have no array that is not asked for now: building would drop it."""
+        """Check that files have no array that is not asked for now: building would drop it.
+
+        And that they are laid out as is asked for: else all would be built anew.
+        """
         asked = {*ADDED, *(feature.name for feature in self.features(pipeline))}
         paths = self._paths(root, pipeline)
         for path, file in zip(paths, for_each(_read, paths, root), strict=True):
+            if file.receipt.contiguous != self.contiguous:
+                was = "contiguous" if file.receipt.contiguous else "compressed"
+                option = "add --contiguous" if file.receipt.contiguous else "leave --contiguous out"
+                raise DatasetError(
+                    f"the arrays of {path} are {was}, and all would be fetched and written anew: "
+                    f"{option}, or choose another directory"
+                )
             lost = sorted(file.kinds.keys() - asked)
             if lost:
                 raise DatasetError(

@@ -60,6 +60,8 @@ def open_directory(place: Place) -> Path:
         The store can't be used so: an account or credentials are missing.
     """
     text = os.fspath(place) if isinstance(place, str | os.PathLike) else str(place)
+    if not text.strip():
+        raise RequestError("the dataset's directory has no name: for this one give a full stop")
     match = _URL.fullmatch(text)
     if match is None:
         return Path(text)
@@ -94,6 +96,11 @@ def open_directory(place: Place) -> Path:
     except Exception as error:  # whatever a library makes of an account that is not named
         raise cannot_use(root, error) from error
     return root
+
+
+def is_shared(path: Path) -> bool:
+    """Return whether other processes of this machine see what lies at a path."""
+    return is_local(path) or path.protocol != "memory"  # type: ignore[attr-defined]
 
 
 def is_local(path: Path) -> bool:
