@@ -75,7 +75,7 @@ def test_the_data_path_has_a_name_of_the_pipeline_too(
     ("arguments", "error", "message"),
     [
         ({"sector": 0}, RequestError, "0 is not a sector"),
-        ({"sector": "23"}, RequestError, "'23' is not a sector"),
+        ({"sector": "23rd"}, RequestError, "'23rd' is not a sector"),
         ({"sector": [23, 24]}, RequestError, "has one sector"),
         ({"sector": 23.0}, RequestError, "23.0 is not a sector"),
         ({"sector": 23, "n_processes": 0}, RequestError, "n_processes must be at least 1"),

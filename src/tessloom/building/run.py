@@ -290,7 +290,7 @@ def _build(
 ) -> Report:
     with open_log(request.log) as log:
         sectors = {pipeline.name: [*of_it] for pipeline, of_it in request.sectors.items()}
-        log.started(archive=address.name, sectors=sectors)
+        log.started(archive=address.name, pipelines=[*sectors], sectors=sectors)
         try:
             campaign = Campaign(request, address, read, log, check)
             report = _build_all(request, address, campaign, write)

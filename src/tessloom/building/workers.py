@@ -139,7 +139,9 @@ def _client(dask: str | Client, workers: int | None) -> Iterator[Client]:
         # Ctrl-C is this process's: workers that hear of it too would say so at length.
         with no_main_module(), no_interrupt():
             cluster: Any = distributed.LocalCluster(
-                n_workers=workers or cores(), threads_per_worker=1, dashboard_address=None
+                n_workers=workers or cores(),
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",  # else it warns where another cluster has one
             )
         with cluster, distributed.Client(cluster, set_as_default=False) as client:
             yield client
