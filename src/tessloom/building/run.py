@@ -349,7 +349,7 @@ def _build_partitions(
     expected = request.selection.most
     if expected is not None:
         expected *= sectors
-    elif sectors == 1:
+    elif sectors == 1 and request.workers.depend_on_size:
         partitions.wait()
         expected = campaign.targets
     return request.workers.build(job, partitions, request.progress, expected)

@@ -1,8 +1,8 @@
 """A worker: targets in, partitions out, with one window of requests that never drains.
 
 Bytes come in on an event loop and are decoded there, in microseconds; row groups are encoded and
-written on one thread beside it. Several partitions are under way at a time, as the window slides
-from one to the next.
+written on one thread beside it; files that are complete are put in place on a few more. Several
+partitions are under way at a time, as the window slides from one to the next.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 MEMORY = 192 * 2**20
 _LARGEST = 1_200_000
 _REPORT_EVERY = 0.2
+# To put a file in place means waiting: for the disk, or for several requests to an object store.
+_FINISHED_AT_A_TIME = 4
 # What a request needs of the listing.
 _OF_A_TARGET = ["id", "camera", "ccd", "version", "path"]
 
@@ -105,6 +107,7 @@ class Worker:
         self._memory = _Memory(MEMORY)
         # One thread: a partition's row groups must be written in their order.
         self._writing = ThreadPoolExecutor(1, "tessloom-writing")
+        self._finishing = ThreadPoolExecutor(_FINISHED_AT_A_TIME, "tessloom-finishing")
 
     async def run(self, partitions: AsyncIterator[Partition]) -> None:
         """Build partitions until there are no more.
@@ -127,6 +130,7 @@ class Worker:
                     await slide(archive.at_a_time, _Targets(partitions, self._begin), self._get)
         finally:
             self._writing.shutdown()
+            self._finishing.shutdown()
             for builder in self._open:
                 builder.abandon()
             self._tell()
@@ -179,14 +183,16 @@ class Worker:
     ) -> None:
         writes = [self._in_thread(builder.write, group) for group in groups]
         if complete:
-            writes.append(self._in_thread(builder.finish))
+            # Handed on from the writing thread, it comes after the row groups.
+            writes.append(self._in_thread(self._finishing.submit, builder.finish))
         results = await asyncio.gather(*writes)
         self._memory.give_back(sum(group.nbytes for group in groups))
         if complete:
+            result: Result = await _done_anyhow(asyncio.wrap_future(results[-1]))
             self._open.remove(builder)
-            self._log.partition(results[-1])
+            self._log.partition(result)
             self._tell()
-            self._finished(results[-1])
+            self._finished(result)
 
     async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:
         row_format, decoder = self._formats[partition.pipeline.name]
@@ -208,11 +214,7 @@ class Worker:
 
     def _in_thread(self, work: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._writing, work, *arguments)
-        # What has come in as a whole is still written, whatever ends the rest; then nobody waits
-        # for an error any more, and asyncio would print it.
-        future.add_done_callback(lambda done: done.cancelled() or done.exception())
-        return asyncio.shield(future)
+        return _done_anyhow(loop.run_in_executor(self._writing, work, *arguments))
 
     def _count(self, *, failed: bool) -> None:
         self._done += 1
@@ -225,6 +227,16 @@ class Worker:
             self._listener.advance(self._done, self._failed)
         self._done = self._failed = 0
         self._reported_at = time.monotonic()
+
+
+def _done_anyhow(future: asyncio.Future[Any]) -> asyncio.Future[Any]:
+    """Return a thread's work, which is done even if nobody waits for it any more.
+
+    What has come in as a whole is still written, whatever ends the rest. Of an error that nobody
+    waits for, asyncio would print something.
+    """
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return asyncio.shield(future)
 
 
 class _Targets:

@@ -67,6 +67,11 @@ class Workers:
         """Whether workers are not this build's own processes, and may die without its end."""
         return self.dask is not None or self.executor is not None
 
+    @property
+    def depend_on_size(self) -> bool:
+        """Whether it must be known how much there is to do before they are started."""
+        return not self.elsewhere and (self.number or 1) == 1
+
     def build(
         self,
         job: Job,
