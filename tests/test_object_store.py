@@ -191,7 +191,7 @@ def test_an_upload_that_is_stopped_midway_leaves_no_object_and_no_parts(
         assert "Access Denied" in errors
     finished = light_curves(store.objects(url))
     assert finished.items() < whole.items()
-    assert store.unfinished_uploads() == (how == "killed")
+    assert (store.unfinished_uploads() > 0) == (how == "killed")
     # What is uploaded is made among the temporary files.
     assert bool(list(tmp_path.glob("*.partial"))) == (how == "killed")
 
