@@ -384,10 +384,11 @@ def test_a_build_stops_when_another_one_has_taken_it_for_dead(
     class Thief(Progress):
         def listing(self, pipeline: Pipeline, sector: int) -> None:  # noqa: ARG002
             own = json.loads(store.read(f"{url}/{LOCK}"))
-            store.write(f"{url}/{LOCK}", json.dumps(own | {"token": "another"}).encode())
-            for thread in threading.enumerate():
-                if thread.name == "tessloom-lease":
-                    thread.join(10)  # it ends when it has noticed
+            (lease,) = (it for it in threading.enumerate() if it.name == "tessloom-lease")
+            for _ in range(100):  # what it is renewing at this moment it writes over the other's
+                store.write(f"{url}/{LOCK}", json.dumps(own | {"token": "another"}).encode())
+                lease.join(0.1)  # it ends when it has noticed
+            assert not lease.is_alive()
             noticed.set()
 
     with pytest.raises(DatasetLockedError, match=f"took {url} over"):
