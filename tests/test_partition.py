@@ -95,31 +95,25 @@ def write_again(dataset_format: DatasetFormat, pipeline: Pipeline, path: Path, c
 
 def cut_to(row: Row, cadences: int) -> Row:
     """Return the first cadences of a row."""
-    series = tuple(None if values is None else values[:cadences] for values in row.series)
-    return replace(row, series=series, cadences=min(row.cadences, cadences))
-
-
-def position_of(row_format: RowFormat, name: str) -> int:
-    """Return the position of a light curve's column in `Row.series`."""
-    position: int = row_format.schema.field("lightcurve").type.get_field_index(name)
-    return position
+    return replace(row, records=row.records[:cadences], nbytes=cadences * row.records.itemsize)
 
 
 def series_of(row_format: RowFormat, row: Row, name: str) -> np.ndarray:
-    """Return a light curve's column."""
-    values = row.series[position_of(row_format, name)]
-    assert values is not None
-    return values
+    """Return a light curve's column as it is in the file."""
+    sources = row.sources.columns
+    names = [field.name for field in row_format.schema.field("lightcurve").type]
+    source = sources[names.index(name)]
+    assert source is not None
+    return row.records[source.name]
 
 
 def with_nan_bits(row_format: RowFormat, row: Row) -> Row:
     """Return a row with a NaN that no arithmetic makes, and one with a sign."""
-    flux = series_of(row_format, row, "sap_flux").copy()
+    changed = replace(row, records=row.records.copy())
     # Bit by bit: a signalling NaN does not survive a conversion.
-    flux.view(np.uint32)[:2] = [0x7FA12345, 0xFFC00001]
-    series = list(row.series)
-    series[position_of(row_format, "sap_flux")] = flux
-    return replace(row, series=tuple(series))
+    flux = series_of(row_format, changed, "sap_flux")
+    flux[:2] = np.array([0x7FA12345, 0xFFC00001], ">u4").view(">f4")
+    return changed
 
 
 class PartitionContract:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support import assert_equals_fits, scalar_rows
+from tessloom.archive import light_curve_path, light_curve_paths, target_table
 from tessloom.dataset.rows import RowFormat
 from tessloom.dataset.schema import arrow_schema
 from tessloom.demo.products import PRODUCTS, light_curves
@@ -211,3 +212,29 @@ def test_paths_and_file_names_are_each_other_s_inverse(
     assert groups.get("ccd", str(ccd)) == str(ccd)
     assert not path.startswith("/")
     assert ".." not in path
+
+
+@given(
+    pipeline=st.sampled_from(list(PIPELINES.values())),
+    sector=st.integers(1, 9999),
+    targets=st.lists(
+        st.fixed_dictionaries(
+            {
+                "id": st.integers(1, 2**63 - 1),
+                "camera": st.integers(0, 4),
+                "ccd": st.integers(0, 4),
+                "version": st.from_regex(r"v[0-9]{1,2}(\.[0-9])?", fullmatch=True),
+                "path": st.none() | st.just("anywhere/else.fits"),
+            }
+        ),
+        max_size=20,
+    ),
+)
+def test_the_paths_of_a_whole_listing_are_those_of_its_targets(
+    pipeline: Pipeline, sector: int, targets: list[dict[str, Any]]
+) -> None:
+    names = ("id", "camera", "ccd", "version", "path")
+    columns = {name: [target[name] for target in targets] for name in names}
+    table = target_table(columns, len(targets))
+    expected = [light_curve_path(pipeline, sector, target) for target in targets]
+    assert light_curve_paths(pipeline, sector, table).to_pylist() == expected

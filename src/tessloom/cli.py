@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -371,6 +372,8 @@ def _interrupted() -> NoReturn:
 
 def main() -> None:
     """Run the command line, and turn tessloom's errors into a line and an exit status."""
+    # Matrices are nobody's business here, and OpenBLAS's threads spin for 0.1 s when they start.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         app()
     except RequestError as error:

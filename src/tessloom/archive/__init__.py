@@ -29,7 +29,7 @@ from tessloom.archive.sectors import ranges, unknown_sector
 from tessloom.archive.selection import TINY, Selection, read_target_ids
 from tessloom.archive.sliding import slide
 from tessloom.archive.target_list import TargetListReader
-from tessloom.archive.targets import light_curve_path, target_table
+from tessloom.archive.targets import light_curve_path, light_curve_paths, target_table
 from tessloom.errors import RequestError
 
 __all__ = [
@@ -57,6 +57,7 @@ __all__ = [
     "is_synthetic",
     "join_lists",
     "light_curve_path",
+    "light_curve_paths",
     "place",
     "ranges",
     "read_listing",

@@ -8,6 +8,7 @@ import re
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -107,45 +108,47 @@ class FolderArchive:
         self, pipeline: Pipeline, sector: int, findings: Findings, limit: int | None
     ) -> tuple[FileNames, Sequence[str | None]]:
         """Read the script where there is one; else take the files that are there, by path."""
-        scripts, places = self._look_around(pipeline, sector, findings)
-        if not scripts:
-            return self._files_present(pipeline, sector, findings, limit, places)
+        script = self._usual_script(pipeline, sector)
+        if script is None:
+            scripts, places = self._look_around(pipeline, sector, findings)
+            if not scripts:
+                return self._files_present(pipeline, sector, findings, limit, places)
+            script = scripts[-1]
         reader = ScriptReader(pipeline, sector, findings, limit)
-        for piece in self._pieces(scripts[-1]):
+        for piece in self._pieces(script):
             reader.feed(piece)
             if reader.full:
                 break
-        names = reader.close()
-        return names, self._paths(pipeline, sector, names, places)
+        # What lies elsewhere than the archive has it is looked for when it is missed.
+        return reader.close(), ()
 
-    def _paths(
-        self, pipeline: Pipeline, sector: int, names: FileNames, places: dict[str, str]
-    ) -> Sequence[str | None]:
-        """Return the paths of the script's files that lie elsewhere; a folder may have but a few.
+    def _usual_script(self, pipeline: Pipeline, sector: int) -> str | None:
+        """Return the path of the sector's script if it lies where the archive has it.
 
-        What the script names by its rule is worked out only for files that are there.
+        To look for it everywhere takes a million directories of a whole sector.
         """
-        if not places:
-            return ()
-        there = FileNameCollector(pipeline, sector)
-        there.add(there.read(pa.array(list(places), pa.binary())))
-        present, _ = there.names(Findings())
-        positions = np.flatnonzero(np.isin(names.identifiers, present.identifiers))
-        paths: list[str | None] = [None] * len(names)
-        usual = names.take(positions).paths(pipeline, sector)
-        for position, path in zip(positions.tolist(), usual, strict=True):
-            place = places.get(_name(path))
-            paths[position] = place if place != path else None
-        return paths
+        pattern = _script_pattern(pipeline, f"{sector:04d}")
+        usual = pipeline.script_directory
+        for directory in (usual, usual.partition("/")[2], ""):
+            with contextlib.suppress(OSError):
+                names = sorted(os.listdir(self._start + directory))  # noqa: PTH208 - as in `_walk`
+                found = [directory + name for name in names if pattern.search(name)]
+                if found:
+                    return found[-1]
+        return None
 
     async def script(self, pipeline: Pipeline, sector: int) -> AsyncGenerator[bytes]:
         """Yield the download script in pieces."""
-        scripts, _ = self._look_around(pipeline, sector, Findings())
-        if not scripts:
-            raise ArchiveError(
-                f"{self._root} has light curves of {pipeline.title}, sector {sector}, but no script"
-            )
-        for piece in self._pieces(scripts[-1]):
+        script = self._usual_script(pipeline, sector)
+        if script is None:
+            scripts, _ = self._look_around(pipeline, sector, Findings())
+            if not scripts:
+                raise ArchiveError(
+                    f"{self._root} has light curves of {pipeline.title}, sector {sector}, "
+                    "but no script"
+                )
+            script = scripts[-1]
+        for piece in self._pieces(script):
             yield piece
 
     def _look_around(
@@ -216,19 +219,27 @@ class FolderArchive:
         return accept(self._read(path, _HEADER))
 
     def _read(self, path: str, size: int | None = None) -> bytes:
-        """Return the first `size` bytes of a file, or all."""
+        """Return the first `size` bytes of a file, or all; from elsewhere if it is not there."""
         try:
-            # Half of what a file object costs, which is a third of what decoding does.
-            file = os.open(os.path.join(self._start, path), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118
             try:
-                return _read_all(file, os.fstat(file).st_size if size is None else size)
-            finally:
-                os.close(file)
+                return _read_file(os.path.join(self._start, path), size)  # noqa: PTH118
+            except FileNotFoundError:
+                if (place := self._places.get(_name(path), path)) == path:
+                    raise
+                return _read_file(self._start + place, size)
         except FileNotFoundError:
             missing = FileMissingError(f"{path} is not in the folder")
             raise self._failures.get(path, missing) from None
         except OSError as error:
             raise FileUnavailableError(f"{path}: {error}") from error
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        """The first path of each file's name."""
+        places: dict[str, str] = {}
+        for path in self._walk():
+            places.setdefault(_name(path), path)
+        return places
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         with (self._root / path).open("rb") as file:
@@ -257,6 +268,15 @@ class FolderArchive:
             yield from files
             inside.sort(reverse=True)
             directories += [f"{directory}{name}/" for name in inside]
+
+
+def _read_file(path: str, size: int | None) -> bytes:
+    """Return the first `size` bytes of a file, or all, at half of what a file object costs."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _read_all(file, os.fstat(file).st_size if size is None else size)
+    finally:
+        os.close(file)
 
 
 def _read_all(file: int, size: int) -> bytes:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from tessloom.archive.bucket import Bucket
-from tessloom.archive.http_archive import HttpArchive
-from tessloom.archive.open_mirror import LOOPBACK, OpenMirror
 from tessloom.archive.retry_policy import RetryPolicy
 from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
+
+    from tessloom.archive.http_archive import HttpArchive
 
 # Connections that make a worker worth while: one keeps up with hundreds.
 _WORTH_A_WORKER = 8
@@ -119,6 +119,10 @@ class Mirrors:
         self, workers: int = 1, say: Callable[[str], None] = lambda _: None
     ) -> AsyncIterator[HttpArchive]:
         """Open the archive for one of so many workers."""
+        # With the HTTP client, which a folder needs not.
+        from tessloom.archive.http_archive import HttpArchive  # noqa: PLC0415
+        from tessloom.archive.open_mirror import LOOPBACK, OpenMirror  # noqa: PLC0415
+
         named = {str(URL(mirror.address).host) for mirror in (*self.for_files, *self.for_lists)}
         # What is on this machine is nobody else's to lead to.
         hosts = _ARCHIVE_HOSTS | (named - LOOPBACK) | self.hosts

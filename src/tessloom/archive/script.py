@@ -11,10 +11,9 @@ import pyarrow.compute as pc
 
 from tessloom.archive.findings import EXAMPLES_KEPT
 from tessloom.archive.lines import LONGEST_LINE, LineBlocks, first_texts, split_lines
+from tessloom.archive.targets import usual_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
 
     from tessloom.archive.findings import Findings
@@ -56,18 +55,16 @@ class FileNames:
     def __len__(self) -> int:
         return len(self.identifiers)
 
-    def paths(self, pipeline: Pipeline, sector: int) -> Iterator[str]:
-        """Yield the paths that the archive's rule gives them."""
-        for identifier, camera, ccd, version in zip(
-            self.identifiers.tolist(),
-            self.cameras.tolist(),
-            self.ccds.tolist(),
-            self.versions.tolist(),
-            strict=True,
-        ):
-            yield pipeline.light_curve_path(
-                sector, identifier, camera, ccd, self.version_names[version]
-            )
+    def paths(self, pipeline: Pipeline, sector: int) -> list[str]:
+        """Return the paths that the archive's rule gives them."""
+        names = {
+            "id": pa.array(self.identifiers),
+            "camera": pa.array(self.cameras),
+            "ccd": pa.array(self.ccds),
+            "version": pa.array(self.version_names, pa.string()).take(pa.array(self.versions)),
+        }
+        paths: list[str] = usual_paths(pipeline, sector, names).to_pylist()
+        return paths
 
     def take(self, positions: npt.NDArray[np.int64]) -> FileNames:
         """Return the names at `positions`."""

@@ -57,7 +57,9 @@ class RowGroup:
     size
         Bytes of their light curves in a dataset.
     nbytes
-        Bytes of memory that they take until `PartitionBuilder.write` takes them out.
+        Bytes of memory that they take until they are written.
+    batch
+        What is written, once `PartitionBuilder.lay_out` has taken the rows out.
     """
 
     start: int
@@ -66,6 +68,12 @@ class RowGroup:
     rows: list[Row | Kept] = field(default_factory=list)
     size: int = 0
     nbytes: int = 0
+    batch: pa.RecordBatch | None = None
+
+    @property
+    def fetched(self) -> bool:
+        """Whether all of its rows come from the archive."""
+        return all(isinstance(row, Row) for row in self.rows)
 
 
 class PartitionBuilder:
@@ -143,6 +151,13 @@ class PartitionBuilder:
 
     def write(self, group: RowGroup) -> None:
         """Write a row group. Groups must be written in the order in which `put` returned them."""
+        if group.batch is None:
+            self.lay_out(group)
+        batch, group.batch = group.batch, None
+        self._open().write(batch)
+
+    def lay_out(self, group: RowGroup) -> None:
+        """Make a row group's batch, in which nothing of the files is left."""
         unsorted = [self._loaded(row) for row in group.rows]
         group.rows.clear()
         ra, dec = self._positions(unsorted)
@@ -156,14 +171,12 @@ class PartitionBuilder:
         healpix[moved] = listed["healpix_29"][moved]
         order = np.argsort(healpix, kind="stable")
         rows = [unsorted[position] for position in order.tolist()]
-        batch = self._batch(rows, healpix[order], ra[order], dec[order])
+        group.batch = self._batch(rows, healpix[order], ra[order], dec[order])
         self._moved += int(moved.sum())
         fresh = [row for row in rows if isinstance(row, Row)]
         self._synthetic |= any(row.synthetic for row in fresh)
-        self._unknown.update(name for row in fresh for name in row.unknown)
+        self._unknown.update(name for row in fresh for name in row.sources.unknown)
         self._object_ids.update(row.object_id for row in rows)
-        del rows, unsorted, fresh  # not to be in memory twice while the batch is encoded
-        self._open().write(batch)
 
     def _loaded(self, row: Row | Kept) -> Row | StoredRow:
         if isinstance(row, Row):

@@ -8,12 +8,17 @@ partitions are under way at a time, as the window slides from one to the next.
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
-from tessloom.archive import light_curve_path, slide
+import pyarrow as pa
+
+from tessloom.archive import light_curve_paths, slide
 from tessloom.building.partition import PartitionBuilder
 from tessloom.building.stored_rows import Kept
 from tessloom.dataset.layout import write_bytes
@@ -34,17 +39,26 @@ if TYPE_CHECKING:
     from tessloom.dataset.rows import RowFormat
 
     # A target: which partition it is of, its number there, and what the listing says of it.
-    Item = tuple[PartitionBuilder, int, dict[str, Any]]
+    Item = tuple[PartitionBuilder, int, "_Target"]
 
 # Light curves that are on their way, wait for their row group to fill, or to be written. Beside
 # them, one row group's columns are end to end in memory, and all else takes some 200 MB.
 MEMORY = 192 * 2**20
 _LARGEST = 1_200_000
 _REPORT_EVERY = 0.2
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 # To put a file in place means waiting: for the disk, or for several requests to an object store.
 _FINISHED_AT_A_TIME = 4
-# What a request needs of the listing.
-_OF_A_TARGET = ["id", "camera", "ccd", "version", "path"]
+
+
+class _Target(NamedTuple):
+    """What a request needs of the listing."""
+
+    id: int
+    camera: int
+    ccd: int
+    version: str
+    path: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,10 +138,12 @@ class Worker:
         """
         job = self._job
         try:
-            async with job.archive.open(job.workers, self._say) as archive:
+            async with AsyncExitStack() as stack:
+                stack.enter_context(_tuned())
+                archive = await stack.enter_async_context(job.archive.open(job.workers, self._say))
                 self._archive: Archive = archive
-                async with self._log.each_minute(archive.health):
-                    await slide(archive.at_a_time, _Targets(partitions, self._begin), self._get)
+                await stack.enter_async_context(self._log.each_minute(archive.health))
+                await slide(archive.at_a_time, _Targets(partitions, self._begin), self._get)
         finally:
             self._writing.shutdown()
             self._finishing.shutdown()
@@ -148,9 +164,11 @@ class Worker:
             partition, self._formats[name][0], self._job.dataset_format, self._job.root
         )
         self._open.append(builder)
-        rows = partition.targets.select(_OF_A_TARGET).to_pylist()
-        for slot, target in enumerate(rows):
-            yield builder, slot, target
+        paths = light_curve_paths(partition.pipeline, partition.sector, partition.targets)
+        columns = (*(partition.targets[name] for name in _Target._fields[:-1]), paths)
+        rows = zip(*(column.to_pylist() for column in columns), strict=True)
+        for slot, row in enumerate(rows):
+            yield builder, slot, _Target(*row)
 
     def _say(self, text: str) -> None:
         self._log.archive(text)
@@ -181,6 +199,11 @@ class Worker:
     async def _write(
         self, builder: PartitionBuilder, groups: list[RowGroup], *, complete: bool
     ) -> None:
+        for group in groups:
+            # Here and not in the thread: its thousands of small copies would wait for the
+            # interpreter each. What is kept must be read from the disk first.
+            if group.fetched:
+                builder.lay_out(group)
         writes = [self._in_thread(builder.write, group) for group in groups]
         if complete:
             # Handed on from the writing thread, it comes after the row groups.
@@ -194,21 +217,20 @@ class Worker:
             self._tell()
             self._finished(result)
 
-    async def _fetch(self, partition: Partition, target: dict[str, Any]) -> Row | Failure:
+    async def _fetch(self, partition: Partition, target: _Target) -> Row | Failure:
         row_format, decoder = self._formats[partition.pipeline.name]
-        path = light_curve_path(partition.pipeline, partition.sector, target)
-        name = (partition.sector, target["id"], target["camera"], target["ccd"])
+        name = (partition.sector, target.id, target.camera, target.ccd)
 
         def accept(body: bytes) -> tuple[Row, bytes | None]:
             row = row_format.row(decoder.decode(body), *name)
             return row, body if self._job.keep_fits else None
 
         try:
-            row, body = await self._archive.fetch(path, accept)
+            row, body = await self._archive.fetch(target.path, accept)
         except TargetError as error:
-            return Failure.of(target, path, error)
+            return Failure.of(target._asdict(), target.path, error)
         if self._job.keep_fits and body is not None:
-            usual = light_curve_path(partition.pipeline, partition.sector, target | {"path": None})
+            usual = partition.pipeline.light_curve_path(*name, target.version)
             await asyncio.to_thread(write_bytes, self._job.keep_fits / usual, body)
         return row
 
@@ -227,6 +249,27 @@ class Worker:
             self._listener.advance(self._done, self._failed)
         self._done = self._failed = 0
         self._reported_at = time.monotonic()
+
+
+@contextmanager
+def _tuned() -> Iterator[None]:
+    """Have the interpreter suit a build meanwhile.
+
+    Arrow's usual allocator gives memory back so soon that a build spends 8 % of its time on new
+    pages; jemalloc, which not every pyarrow has, does not. The garbage collector would look
+    through all light curves that wait, time and again; there are no cycles among them.
+    """
+    pool, thresholds = pa.default_memory_pool(), gc.get_threshold()
+    chosen = "ARROW_DEFAULT_MEMORY_POOL" in os.environ
+    if not chosen and "jemalloc" in pa.supported_memory_backends():
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+    if thresholds[0]:  # 0 is off
+        gc.set_threshold(max(thresholds[0], _OBJECTS_BETWEEN_COLLECTIONS), *thresholds[1:])
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(pool)
+        gc.set_threshold(*thresholds)
 
 
 def _done_anyhow(future: asyncio.Future[Any]) -> asyncio.Future[Any]:

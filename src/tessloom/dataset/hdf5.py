@@ -7,7 +7,6 @@ import io
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from tessloom.dataset.checksum import BLANK, seal
@@ -61,6 +60,8 @@ class Hdf5Writer:
             self._disk = _Disk(self._partial, "w+b")
         except OSError as error:
             raise cannot_write(path, error) from error
+        import h5py  # noqa: PLC0415 - a build of Parquet files needs none
+
         # In the format of HDF5 1.8 an attribute may have more than 64 kB: a receipt with many
         # failures has.
         self._file = h5py.File(self._disk, "w", libver=("v108", "v108"))
@@ -205,6 +206,8 @@ class _Disk(io.FileIO):
 
 def stored_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the type of an array on disk: text has a type of its own."""
+    import h5py  # noqa: PLC0415
+
     return h5py.string_dtype() if dtype.kind == "O" else dtype
 
 

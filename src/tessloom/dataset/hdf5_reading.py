@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from tessloom.dataset.features import StandardRows, dataset_rows
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import h5py
     import pyarrow as pa
 
     from tessloom.pipelines import Feature
@@ -112,13 +112,15 @@ def _pieces(file: h5py.File) -> Iterator[tuple[int, int]]:
 
 
 def _read_piece(file: h5py.File, start: int, stop: int) -> StandardRows:
+    from h5py import check_string_dtype  # noqa: PLC0415 - see `opening.hdf5_file`
+
     lengths = file["length"][start:stop]
     series, scalars = {}, {}
     for name, dataset in file.items():
         if dataset.ndim > 1:
             block = dataset[start:stop]
             series[name] = block[np.arange(block.shape[1]) < lengths[:, None]]
-        elif h5py.check_string_dtype(dataset.dtype):
+        elif check_string_dtype(dataset.dtype):
             scalars[name] = dataset.asstr()[start:stop]
         else:
             scalars[name] = dataset[start:stop]

@@ -48,6 +48,9 @@ class ParquetWriter:
                 # Integers repeat from star to star rather than within one: zstd finds that.
                 use_dictionary=["object_id"],
                 use_byte_stream_split=element_paths(schema, _FLOATS),
+                # Pages as large as a column of a row group, and values handed on many at a time.
+                data_page_size=4 * 2**20,
+                write_batch_size=65_536,
                 # Only what readers prune by; for the light curves they cost time and are no use.
                 write_statistics=[HEALPIX, "ra", "dec", "tic_id", "gaia_dr3_id", "tess_mag"],
             )

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tessloom.dataset.header_values import reader
 from tessloom.dataset.schema import ARROW_TYPES, arrow_schema
-from tessloom.dataset.series import find_sources, joined, repeated
+from tessloom.dataset.series import end_to_end, find_sources, repeated
 from tessloom.errors import FitsError, WrongTargetError
 from tessloom.pipelines import SIMULATED
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tessloom.dataset.header_values import Scalar
-    from tessloom.dataset.series import Series, Sources
+    from tessloom.dataset.series import Sources
     from tessloom.fits import LightCurve
     from tessloom.pipelines import Pipeline
 
@@ -34,36 +34,31 @@ class Row:
 
     Attributes
     ----------
-    series
-        The light curve's columns, each of shape ``(cadences,)`` and in the machine's byte order:
-        those that `RowFormat` was made for, in the order of `Pipeline.columns`. None where the
-        file has nothing for one. The file itself is not kept in memory.
-    cadences
-        Length of the light curve, at least one.
+    records
+        The file's table, of shape ``(cadences,)`` with at least one, as it is in the file.
+    sources
+        Which of its columns fill those of the dataset.
     object_id
         The TIC id as text, or without one the id of the file's name.
     scalars
         Values of `Pipeline.keywords`, in their order.
     synthetic
         Whether the file says that it is based on simulated data.
-    unknown
-        The FITS columns that the declaration does not know.
-    width
-        Bytes of memory that a cadence takes.
+    nbytes
+        Bytes of memory that the light curve takes.
     """
 
-    series: tuple[Series, ...]
-    cadences: int
+    records: npt.NDArray[np.void]
+    sources: Sources
     object_id: str
     scalars: tuple[Scalar, ...]
     synthetic: bool
-    unknown: tuple[str, ...]
-    width: int
+    nbytes: int
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of memory that the light curve takes."""
-        return self.cadences * self.width
+    def cadences(self) -> int:
+        """Length of the light curve."""
+        return len(self.records)
 
 
 class RowFormat:
@@ -89,6 +84,7 @@ class RowFormat:
         self._columns = [
             column for column in pipeline.columns if columns is None or column.name in columns
         ]
+        self._copied = [column for column in self._columns if not column.repeats]
         self._sources: dict[tuple[str, ...], Sources] = {}
         self._readers = [
             reader(keyword, [self._want(keyword.hdu, name) for name in keyword.fits])
@@ -138,17 +134,15 @@ class RowFormat:
                 raise WrongTargetError(f"the file is of {what} {scalar}, its name says {named}")
         if not len(curve.records):
             raise FitsError("the light curve has no cadences")
-        sources = self._sources_of(curve.records)
         tic_id = scalars[self._tic_id]
         object_id = str(identifier if tic_id is None else tic_id)
         return Row(
-            series=sources.read(curve.records),
-            cadences=len(curve.records),
+            records=curve.records,
+            sources=self._sources_of(curve.records),
             object_id=object_id,
             scalars=tuple(scalars),
             synthetic=values[0] is True,
-            unknown=sources.unknown,
-            width=sources.width,
+            nbytes=curve.nbytes,
         )
 
     def positions(self, rows: Sequence[Row]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -196,15 +190,14 @@ class RowFormat:
         lengths = np.array([row.cadences for row in rows])
         offsets = pa.array(np.concatenate(([0], np.cumsum(lengths))), pa.int32())
         light_curve = self.schema.field("lightcurve").type
+        tables = [(row.records, row.sources) for row in rows]
+        copied = end_to_end(tables, self._copied, lengths)
         lists = []
-        columns = zip(
-            self._columns, light_curve, zip(*(row.series for row in rows), strict=True), strict=True
-        )
-        for column, field, series in columns:
+        for column, field in zip(self._columns, light_curve, strict=True):
             elements = (
                 repeated(column, scalars[column.repeats], lengths)
                 if column.repeats
-                else joined(column, series, lengths)
+                else next(copied)
             )
             lists.append(pa.ListArray.from_arrays(offsets, elements, type=field.type))
         return pa.StructArray.from_arrays(lists, fields=list(light_curve))
@@ -213,7 +206,7 @@ class RowFormat:
         names = records.dtype.names or ()
         sources = self._sources.get(names)
         if sources is None or sources.dtype != records.dtype:
-            sources = find_sources(self._pipeline, self._columns, records.dtype)
+            sources = find_sources(self._pipeline, self._copied, records.dtype)
             if len(self._sources) == _KINDS_KEPT:
                 self._sources.clear()
             self._sources[names] = sources

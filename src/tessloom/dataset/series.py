@@ -1,4 +1,4 @@
-"""A light curve's columns: FITS records → arrays of the machine's own → elements of Arrow lists."""
+"""A light curve's columns: FITS records → elements of Arrow lists, copied once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from tessloom.dataset.schema import ARROW_TYPES
 from tessloom.errors import FitsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
     from tessloom.pipelines import Column, Pipeline
-
-    Series = npt.NDArray[Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +28,15 @@ class Source:
     ----------
     seen_as
         The type as which the FITS column's bytes are taken; None: its own.
-    dtype
-        Of our column.
     """
 
     name: str
     seen_as: np.dtype[Any] | None
-    dtype: np.dtype[Any]
-
-    def read(self, records: npt.NDArray[np.void]) -> npt.NDArray[Any]:
-        """Return the column in the machine's byte order, as a copy."""
-        values = records[self.name]
-        return (values if self.seen_as is None else values.view(self.seen_as)).astype(self.dtype)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Sources:
-    """What fills the light curve's columns from one kind of table.
+    """What fills the light curve's columns from one kind of table; each is equal to itself alone.
 
     Attributes
     ----------
@@ -56,18 +46,19 @@ class Sources:
         One for each column that is wanted; None where the table has nothing for it.
     unknown
         The FITS columns that the declaration does not know.
-    width
-        Bytes that a cadence takes in our columns.
     """
 
     dtype: np.dtype[np.void]
     columns: tuple[Source | None, ...]
     unknown: tuple[str, ...]
-    width: int
 
-    def read(self, records: npt.NDArray[np.void]) -> tuple[Series, ...]:
-        """Return the columns as `Row.series` has them."""
-        return tuple([None if source is None else source.read(records) for source in self.columns])
+    def pairs(self, series: Sequence[npt.NDArray[Any]]) -> list[tuple[Source, npt.NDArray[Any]]]:
+        """Return what fills each of the `series`, one for each column; nothing for what lacks."""
+        return [
+            (source, elements)
+            for source, elements in zip(self.columns, series, strict=True)
+            if source is not None
+        ]
 
 
 def find_sources(pipeline: Pipeline, wanted: Sequence[Column], dtype: np.dtype[np.void]) -> Sources:
@@ -93,12 +84,10 @@ def find_sources(pipeline: Pipeline, wanted: Sequence[Column], dtype: np.dtype[n
                 raise FitsError(f"the table has more than one column {name}, if case is ignored")
             _check_type(column, name, dtype[name])
             seen_as = _bits(dtype[name]) if column.flags else None
-            found[column.name] = Source(name, seen_as, np.dtype(column.dtype))
+            found[column.name] = Source(name, seen_as)
     known = {source.name for source in found.values()}
     unknown = tuple(name for name in available.values() if name not in known)
-    columns = tuple(found.get(column.name) for column in wanted)
-    width = sum(source.dtype.itemsize for source in columns if source is not None)
-    return Sources(dtype, columns, unknown, width)
+    return Sources(dtype, tuple(found.get(column.name) for column in wanted), unknown)
 
 
 def _check_type(column: Column, name: str, actual: np.dtype[Any]) -> None:
@@ -115,23 +104,53 @@ def _bits(flags: np.dtype[Any]) -> np.dtype[Any] | None:
     return np.dtype(flags.str.replace("i", "u")) if flags.itemsize < 4 else None
 
 
-def joined(column: Column, series: Sequence[Series], lengths: npt.NDArray[np.int64]) -> pa.Array:
-    """Return one column of all rows end to end; null where a row lacks it."""
-    arrow_type = ARROW_TYPES[column.dtype]
-    absent = np.array([values is None for values in series], bool)
+def end_to_end(
+    tables: Sequence[tuple[npt.NDArray[np.void], Sources]],
+    columns: Sequence[Column],
+    lengths: npt.NDArray[np.int64],
+) -> Iterator[pa.Array]:
+    """Yield each column of all tables end to end; null where a table lacks it.
+
+    Parameters
+    ----------
+    tables
+        Records, and what fills the columns from them.
+    lengths
+        Of the tables, shape ``(n,)``.
+    """
     count = int(lengths.sum())
-    if absent.all():
-        return pa.nulls(count, arrow_type)
-    filled = [
-        np.zeros(length, column.dtype) if values is None else values
-        for values, length in zip(series, lengths.tolist(), strict=True)
-    ]
+    kinds = {sources for _, sources in tables}
+    lacking = [[kind for kind in kinds if kind.columns[at] is None] for at in range(len(columns))]
     # From Arrow's memory, which keeps its pages: a new page costs more than what is copied to it.
-    buffer = pa.allocate_buffer(count * np.dtype(column.dtype).itemsize)
-    elements = np.concatenate(filled, out=np.frombuffer(buffer, column.dtype))
-    if absent.any():
-        return pa.array(elements, arrow_type, mask=np.repeat(absent, lengths))
-    return pa.Array.from_buffers(arrow_type, count, [None, buffer])
+    buffers = [pa.allocate_buffer(count * np.dtype(column.dtype).itemsize) for column in columns]
+    series = [np.frombuffer(*of) for of in zip(buffers, (c.dtype for c in columns), strict=True)]
+    _copy(tables, lengths, {kind: kind.pairs(series) for kind in kinds})
+    for column, lack, buffer, elements in zip(columns, lacking, buffers, series, strict=True):
+        arrow_type = ARROW_TYPES[column.dtype]
+        if len(lack) == len(kinds):
+            yield pa.nulls(count, arrow_type)
+        elif lack:
+            absent = np.repeat([sources in lack for _, sources in tables], lengths)
+            elements[absent] = 0
+            yield pa.array(elements, arrow_type, mask=absent)
+        else:
+            yield pa.Array.from_buffers(arrow_type, count, [None, buffer])
+
+
+def _copy(
+    tables: Sequence[tuple[npt.NDArray[np.void], Sources]],
+    lengths: npt.NDArray[np.int64],
+    pairs: Mapping[Sources, Sequence[tuple[Source, npt.NDArray[Any]]]],
+) -> None:
+    """Copy the columns of tables end to end; to where, `pairs` tells for each kind of table.
+
+    Table by table, so that its records come out of main memory once and then from the caches.
+    """
+    stops = np.cumsum(lengths).tolist()
+    for (records, kind), start, stop in zip(tables, [0, *stops[:-1]], stops, strict=True):
+        for source, elements in pairs[kind]:
+            values = records[source.name]
+            elements[start:stop] = values if source.seen_as is None else values.view(source.seen_as)
 
 
 def repeated(

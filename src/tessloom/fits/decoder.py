@@ -39,12 +39,15 @@ class LightCurve:
     ----------
     records
         Structured array of shape ``(cadences,)``, big-endian.
+    nbytes
+        Bytes of memory that `records` keeps.
     values
         The wanted header values in the order they were asked for; None where the card is
         missing or has no value.
     """
 
     records: npt.NDArray[np.void]
+    nbytes: int
     values: tuple[HeaderValue, ...]
 
 
@@ -90,8 +93,10 @@ class Decoder:
         self._keep(layout)
         records = np.frombuffer(body, layout.dtype, rows, layout.data)
         if len(body) > 2 * records.nbytes:
-            records = records.copy()  # so that a cube in the primary HDU is not kept in memory
-        return LightCurve(records, layout.wanted.read(body))
+            # So that a cube in the primary HDU is not kept in memory.
+            records = records.copy()
+            return LightCurve(records, records.nbytes, layout.wanted.read(body))
+        return LightCurve(records, len(body), layout.wanted.read(body))
 
     def _known(self, body: bytes) -> Layout | None:
         return next((layout for layout in self._layouts if layout.fits(body)), None)

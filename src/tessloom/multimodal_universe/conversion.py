@@ -16,7 +16,7 @@ from tessloom.archive import (
     Selection,
     event_loop,
     is_synthetic,
-    light_curve_path,
+    light_curve_paths,
 )
 from tessloom.building.plan import in_partition_order, make_partitions
 from tessloom.building.request import Request
@@ -210,7 +210,8 @@ def written_paths(
                 f"{path} does not have all light curves that were asked for: nothing was removed"
             )
         _read_all(path)
-    return [light_curve_path(pipeline, sector, target) for target in targets.to_pylist()]
+    paths: list[str] = light_curve_paths(pipeline, sector, targets).to_pylist()
+    return paths
 
 
 def _listing(standard: StandardFormat, pipeline: Pipeline, sector: int, root: Path) -> pa.Table:
