@@ -384,6 +384,23 @@ class PartitionContract:
         assert not self.path_of(partition, tmp_path).exists()
         assert not list(tmp_path.rglob("*.partial"))
 
+    def test_a_file_that_could_not_be_begun_is_not_put_in_place_empty_when_it_can(
+        self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path
+    ) -> None:
+        builder = self.builder(partition, tmp_path)
+        path = self.path_of(partition, tmp_path)
+        in_the_way = tmp_path / path.relative_to(tmp_path).parts[0]
+        in_the_way.touch()
+        for slot, outcome in enumerate(outcomes):
+            for group in builder.put(slot, outcome):
+                builder.lay_out(group)
+                with pytest.raises(DatasetError, match="can't write"):
+                    builder.write(group)
+        in_the_way.unlink()
+        with pytest.raises(DatasetError, match="not every row group"):
+            builder.finish()
+        assert not path.exists()
+
 
 class TestParquetPartition(PartitionContract):
     dataset_format = PARQUET

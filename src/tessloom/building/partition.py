@@ -120,6 +120,7 @@ class PartitionBuilder:
         self._failures: list[Failure] = []
         self._unknown: Counter[str] = Counter()
         self._object_ids: Counter[str] = Counter()
+        self._written = 0
         self._moved = 0
         self._synthetic = False
         self.stored: StoredRows | None = None
@@ -151,13 +152,16 @@ class PartitionBuilder:
 
     def write(self, group: RowGroup) -> None:
         """Write a row group. Groups must be written in the order in which `put` returned them."""
-        if group.batch is None:
-            self.lay_out(group)
-        batch, group.batch = group.batch, None
+        batch = self._laid_out(group) if group.batch is None else group.batch
+        group.batch = None
         self._open().write(batch)
+        self._written += len(batch)
 
     def lay_out(self, group: RowGroup) -> None:
         """Make a row group's batch, in which nothing of the files is left."""
+        group.batch = self._laid_out(group)
+
+    def _laid_out(self, group: RowGroup) -> pa.RecordBatch:
         unsorted = [self._loaded(row) for row in group.rows]
         group.rows.clear()
         ra, dec = self._positions(unsorted)
@@ -171,12 +175,13 @@ class PartitionBuilder:
         healpix[moved] = listed["healpix_29"][moved]
         order = np.argsort(healpix, kind="stable")
         rows = [unsorted[position] for position in order.tolist()]
-        group.batch = self._batch(rows, healpix[order], ra[order], dec[order])
+        batch = self._batch(rows, healpix[order], ra[order], dec[order])
         self._moved += int(moved.sum())
         fresh = [row for row in rows if isinstance(row, Row)]
         self._synthetic |= any(row.synthetic for row in fresh)
         self._unknown.update(name for row in fresh for name in row.sources.unknown)
         self._object_ids.update(row.object_id for row in rows)
+        return batch
 
     def _loaded(self, row: Row | Kept) -> Row | StoredRow:
         if isinstance(row, Row):
@@ -225,7 +230,7 @@ class PartitionBuilder:
             pixel=self.partition.pixel,
             digest=self.partition.digest,
             asked=len(self.partition.targets),
-            written=self._object_ids.total(),
+            written=self._written,
             failures=tuple(self._failures),
             moved=self._moved,
             unknown_columns=dict(sorted(self._unknown.items())),
