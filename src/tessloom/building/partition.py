@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # Most that is written at a time. Larger Parquet row groups are refused by the Hub's viewer, and
 # cost readers memory (facts: ecosystem).
 MOST_ROWS = 512
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True)

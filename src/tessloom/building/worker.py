@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     Item = tuple[PartitionBuilder, int, "_Target"]
 
 # Light curves that are on their way, wait for their row group to fill, or to be written. Beside
-# them, one row group's columns are end to end in memory, and all else takes some 200 MB.
-MEMORY = 192 * 2**20
+# them, a row group is in memory twice while it is laid out, and all else takes some 200 MB.
+MEMORY = 128 * 2**20
 _LARGEST = 1_200_000
 _REPORT_EVERY = 0.2
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
