@@ -16,8 +16,14 @@ if TYPE_CHECKING:
     from tessloom.building.verification import verify
     from tessloom.dataset.status import SectorStatus, read_status
     from tessloom.dataset.verify import Verification
+    from tessloom.reading.dataset import Dataset, Match
+    from tessloom.reading.dataset import open_dataset as open  # noqa: A004 - as in tessloom.open()
+    from tessloom.reading.light_curve import LightCurve
 
 __all__ = [
+    "Dataset",
+    "LightCurve",
+    "Match",
     "Progress",
     "Report",
     "RetryPolicy",
@@ -26,12 +32,16 @@ __all__ = [
     "__version__",
     "build",
     "find_sectors",
+    "open",
     "read_status",
     "retry",
     "verify",
 ]
 
 _HOMES = {
+    "Dataset": "tessloom.reading.dataset",
+    "LightCurve": "tessloom.reading.light_curve",
+    "Match": "tessloom.reading.dataset",
     "Progress": "tessloom.building.progress",
     "Report": "tessloom.building.report",
     "RetryPolicy": "tessloom.archive.retry_policy",
@@ -39,6 +49,7 @@ _HOMES = {
     "Verification": "tessloom.dataset.verify",
     "build": "tessloom.building.run",
     "find_sectors": "tessloom.building.discovery",
+    "open": "tessloom.reading.dataset:open_dataset",
     "read_status": "tessloom.dataset.status",
     "retry": "tessloom.building.retrying",
     "verify": "tessloom.building.verification",
@@ -51,7 +62,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
-    return getattr(import_module(_HOMES[name]), name)
+    module, _, own_name = _HOMES[name].partition(":")
+    return getattr(import_module(module), own_name or name)
 
 
 def __dir__() -> list[str]:

@@ -29,6 +29,10 @@ class DatasetError(TessloomError, OSError):
     """The directory can't be built into: of another kind, damaged, or out of space."""
 
 
+class NotInDatasetError(TessloomError, LookupError):
+    """The dataset has no such pipeline or star."""
+
+
 class DatasetLockedError(DatasetError):
     """Another build is writing to this directory."""
 

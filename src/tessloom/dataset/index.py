@@ -33,15 +33,20 @@ def write_index(
     collected[0].set_file_path(_PART)
     collected[0].write_metadata_file(metadata)
     pq.write_metadata(index.schema, common)
-    write_bytes(dataset / _PART, part.getvalue())
+    write_bytes(index_part(directory), part.getvalue())
     write_bytes(dataset / "_metadata", metadata.getvalue())
     write_bytes(dataset / "_common_metadata", common.getvalue())
     return len(index)
 
 
+def index_part(directory: Path) -> Path:
+    """Return the file of the index in its directory."""
+    return directory / "dataset" / _PART
+
+
 def read_index(directory: Path) -> pa.Table:
     """Read what `write_index` has written."""
-    with parquet_file(directory / "dataset" / _PART) as file:
+    with parquet_file(index_part(directory)) as file:
         return file.read().replace_schema_metadata()
 
 

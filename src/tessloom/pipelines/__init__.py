@@ -1,7 +1,7 @@
 """The three pipelines, each declared in one file."""
 
 from tessloom.errors import RequestError
-from tessloom.pipelines._spec import SIMULATED, Column, Feature, Keyword, Pipeline
+from tessloom.pipelines._spec import SIMULATED, Column, Feature, Keyword, Pipeline, QualityMask
 from tessloom.pipelines.qlp import QLP
 from tessloom.pipelines.spoc import SPOC
 from tessloom.pipelines.tglc import TGLC
@@ -16,6 +16,7 @@ __all__ = [
     "Feature",
     "Keyword",
     "Pipeline",
+    "QualityMask",
     "get_pipeline",
 ]
 

@@ -116,6 +116,29 @@ class Feature:
     optional: bool = False
 
 
+@dataclass(frozen=True)
+class QualityMask:
+    """Bits of one column of flags that mark cadences which are left out of a clean light curve.
+
+    Attributes
+    ----------
+    column
+        Name of the `Column`.
+    default
+        What the pipeline, or the mission, recommends.
+    hardest
+        Every bit that may mean anything.
+    """
+
+    column: str
+    default: int
+    hardest: int
+
+
+# What is usual for the mission's own bits (lightkurve's "default" and "hardest").
+TESS_DEFAULT, TESS_HARDEST = 17087, 0xFFFF
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pipeline:
     """One pipeline's light curves as the archive has them.
@@ -158,6 +181,8 @@ class Pipeline:
         What is read from each file. `columns` covers every era.
     features
         What the Multimodal Universe's HDF5 files hold unless others are chosen.
+    masks
+        Which cadences a clean light curve lacks.
     """
 
     name: str
@@ -182,6 +207,7 @@ class Pipeline:
     columns: tuple[Column, ...]
     keywords: tuple[Keyword, ...]
     features: tuple[Feature, ...]
+    masks: tuple[QualityMask, ...]
     fours_divisor: int = 1
 
     def light_curve_path(

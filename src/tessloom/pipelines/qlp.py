@@ -19,6 +19,7 @@ from tessloom.pipelines._spec import (
     Feature,
     Keyword,
     Pipeline,
+    QualityMask,
 )
 
 QLP = Pipeline(
@@ -110,4 +111,6 @@ QLP = Pipeline(
         Feature("logg", ("logg",)),
         Feature("mh", ("mh",)),
     ),
+    # QLP recommends quality == 0. Its own bit of low precision moved from 12 to 30 in sector 56.
+    masks=(QualityMask("quality", 0xFFFFFFFF, 0xFFFFFFFF),),
 )

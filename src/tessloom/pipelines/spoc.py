@@ -18,6 +18,9 @@ from tessloom.pipelines._spec import (
     Feature,
     Keyword,
     Pipeline,
+    QualityMask,
+    TESS_DEFAULT,
+    TESS_HARDEST,
 )
 
 SPOC = Pipeline(
@@ -96,4 +99,5 @@ SPOC = Pipeline(
         Feature("quality", ("quality",)),
         *SKY,
     ),
+    masks=(QualityMask("quality", TESS_DEFAULT, TESS_HARDEST),),
 )

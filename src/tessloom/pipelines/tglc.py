@@ -19,6 +19,9 @@ from tessloom.pipelines._spec import (
     Feature,
     Keyword,
     Pipeline,
+    QualityMask,
+    TESS_DEFAULT,
+    TESS_HARDEST,
 )
 
 TGLC = Pipeline(
@@ -183,5 +186,9 @@ TGLC = Pipeline(
         Feature("gaiadr3_id", ("gaia_dr3_id", "gaia_dr2_id")),
         Feature("psf_flux_err", ("psf_flux_err",)),
         Feature("aper_flux_err", ("aperture_flux_err",)),
+    ),
+    masks=(
+        QualityMask("quality", TESS_DEFAULT, TESS_HARDEST),
+        QualityMask("tglc_flags", 1, 0xFFFF),  # bit 0: an outlier of the background
     ),
 )

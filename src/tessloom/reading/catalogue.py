@@ -1,0 +1,192 @@
+"""One pipeline's light curves in a dataset: by id, by place, by condition."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tessloom.dataset.layout import catalogue_directory, partition_path, partitions
+from tessloom.dataset.schema import arrow_schema
+from tessloom.dataset.storage import matching
+from tessloom.errors import NotInDatasetError, RequestError
+from tessloom.reading.cone import Cone
+from tessloom.reading.id_index import IdIndex
+from tessloom.reading.light_curve import LightCurve, end_to_end
+from tessloom.reading.rows import rows_where
+from tessloom.reading.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from tessloom.pipelines import Pipeline
+
+    # Which sectors are asked for; None: all.
+    Sectors = int | Iterable[int] | None
+
+
+class Catalogue:
+    """The light curves of one pipeline. Nothing is read before it is asked for.
+
+    Attributes
+    ----------
+    pipeline
+        Whose they are.
+    schema
+        The columns: header values, and the lists in ``lightcurve``.
+    """
+
+    def __init__(self, root: Path, pipeline: Pipeline) -> None:
+        self._root = root
+        self.pipeline = pipeline
+        self.schema: pa.Schema = arrow_schema(pipeline)
+        self._indexes = {
+            column: IdIndex(root, pipeline, column) for column in pipeline.indexes
+        }
+
+    def __repr__(self) -> str:
+        return f"<{self.pipeline.title} in {self._root}>"
+
+    @cached_property
+    def sectors(self) -> tuple[int, ...]:
+        """The sectors of which there is something."""
+        return tuple(sorted({sector for _, sector, _ in self._partitions}))
+
+    @cached_property
+    def _partitions(self) -> list[tuple[int, int, Path]]:
+        return list(partitions(self._root, self.pipeline))
+
+    def index(self, column: str) -> IdIndex:
+        """Return the index by a column of ids.
+
+        Raises
+        ------
+        RequestError
+            The dataset has no index by it.
+        """
+        if column not in self._indexes:
+            raise RequestError(
+                f"{self.pipeline.title} has no index by {column}; it has {', '.join(self._indexes)}"
+            )
+        return self._indexes[column]
+
+    def light_curve(
+        self,
+        *,
+        tic: int | None = None,
+        gaia: int | None = None,
+        object_id: str | int | None = None,
+        sector: Sectors = None,
+    ) -> LightCurve:
+        """Return a star's light curve in all sectors, or in some.
+
+        Only the files of its pixel are read.
+
+        Parameters
+        ----------
+        tic, gaia, object_id
+            The star's id; one of them.
+
+        Raises
+        ------
+        NotInDatasetError
+            The dataset does not have it.
+        RequestError
+            None or several ids are given, or there is no index by such ids.
+        """
+        column, identifier = self._identifier(tic, gaia, object_id)
+        wanted = _sectors(sector)
+        rows = [
+            row
+            for pixel in self.index(column).pixels(identifier)
+            for path in self._files(pixel, wanted)
+            for row in rows_where(path, column, identifier)
+        ]
+        if not rows:
+            there = "" if sector is None else f" in sector {sector}"
+            raise NotInDatasetError(
+                f"{self._root} has no light curve of {column} {identifier} from "
+                f"{self.pipeline.title}{there}"
+            )
+        return end_to_end(self.pipeline, rows)
+
+    def cone(self, ra: float, dec: float, radius: float, *, sector: Sectors = None) -> Selection:
+        """Return the light curves within `radius` of a place; all in degrees, ICRS.
+
+        Only files whose pixels the circle may touch are read.
+        """
+        return self._select(None, None, sector, Cone(ra, dec, radius))
+
+    def select(
+        self,
+        columns: Iterable[str] | None = None,
+        where: str | None = None,
+        *,
+        sector: Sectors = None,
+    ) -> Selection:
+        """Return some columns of the light curves for which a condition holds.
+
+        Parameters
+        ----------
+        columns
+            Header values and columns of the light curve by name (``tic_id``, ``flux``). None: all.
+        where
+            A condition on header values; see `condition.parse_condition`.
+        """
+        return self._select(columns, where, sector, None)
+
+    def _select(
+        self,
+        columns: Iterable[str] | None,
+        where: str | None,
+        sector: Sectors,
+        cone: Cone | None,
+    ) -> Selection:
+        wanted = _sectors(sector)
+        places = [place for place in self._partitions if wanted is None or place[1] in wanted]
+        if cone is not None:
+            pixels = np.array([pixel for pixel, *_ in places], np.int64)
+            touched = cone.may_touch(self.pipeline.healpix_order, pixels)
+            places = [place for place, is_touched in zip(places, touched, strict=True) if is_touched]
+        return Selection.of(self.schema, [path for *_, path in places], columns, where, cone)
+
+    def _identifier(
+        self, tic: int | None, gaia: int | None, object_id: str | int | None
+    ) -> tuple[str, int]:
+        given = {"tic": tic, "gaia": gaia, "object_id": object_id}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) != 1:
+            raise RequestError("give one of tic=, gaia= and object_id=")
+        ((name, value),) = given.items()
+        try:
+            identifier = int(value)  # type: ignore[call-overload]
+        except (TypeError, ValueError):
+            raise RequestError(f"{name} is {value!r}, which is no id") from None
+        if name == "gaia":
+            return "gaia_dr3_id", identifier
+        # A star without a TIC id has its Gaia id for an object_id, which are of another size.
+        if name == "object_id" and not self.index("tic_id").pixels(identifier):
+            return self.pipeline.id_name, identifier
+        return "tic_id", identifier
+
+    def _files(self, pixel: int, sectors: set[int] | None) -> list[Path]:
+        """Return the files of a pixel, which a listing of its directory tells."""
+        directory = partition_path(self._root, self.pipeline, pixel, 0).parent
+        found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
+        return sorted(p for p in found if sectors is None or int(p.stem[1:]) in sectors)
+
+
+def has_pipeline(root: Path, pipeline: Pipeline) -> bool:
+    """Return whether a dataset has a catalogue of a pipeline."""
+    return (catalogue_directory(root, pipeline) / "partition_info.csv").exists()
+
+
+def _sectors(wanted: Sectors) -> set[int] | None:
+    if wanted is None:
+        return None
+    return {wanted} if isinstance(wanted, int) else set(wanted)
+

@@ -1,0 +1,279 @@
+"""One star as one pipeline has it, in one sector or several: arrays, header values, units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tessloom.errors import RequestError
+from tessloom.reading.rows import column_units
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    import numpy.typing as npt
+    from astropy.timeseries import TimeSeries
+    from lightkurve import LightCurve as LightkurveLightCurve
+    from matplotlib.axes import Axes
+    from pandas import DataFrame
+
+    from tessloom.pipelines import Pipeline
+
+_MASKS = ("default", "hardest")
+_NORMALISATIONS = ("median", "none")
+# BTJD is BJD - 2457000, on the scale TDB.
+_BTJD = 2_457_000.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LightCurve:
+    """A star's light curve.
+
+    Its parts are the light curves of single sectors, and of single CCDs where a star lies on two,
+    in the order of time; the columns are theirs, end to end.
+
+    Attributes
+    ----------
+    pipeline
+        Whose it is.
+    columns
+        Arrays of shape ``(cadences,)``, by the names that the dataset has. Of a column that a part
+        lacks, NaN stands in it, or 0 in one of integers; a column that all lack is not there.
+    headers
+        What the header of each part says.
+    lengths
+        Cadences of each part.
+    units
+        Of columns and header values, where they have one.
+    """
+
+    pipeline: Pipeline
+    columns: Mapping[str, npt.NDArray[Any]]
+    headers: tuple[Mapping[str, Any], ...]
+    lengths: tuple[int, ...]
+    units: Mapping[str, str]
+
+    @property
+    def time(self) -> npt.NDArray[np.float64]:
+        """BTJD: BJD - 2457000, TDB, days."""
+        return self.columns["time"]
+
+    @property
+    def flux(self) -> npt.NDArray[np.float32]:
+        """What the pipeline recommends; `units` tells in which unit."""
+        return self.columns["flux"]
+
+    @property
+    def flux_err(self) -> npt.NDArray[np.float32]:
+        """Error of `flux`; NaN where there is none."""
+        if "flux_err" in self.columns:
+            return self.columns["flux_err"]
+        return np.full(len(self), np.nan, np.float32)
+
+    @property
+    def quality(self) -> npt.NDArray[np.int32]:
+        """Raw quality bits."""
+        if "quality" in self.columns:
+            return self.columns["quality"]
+        return np.zeros(len(self), np.int32)
+
+    @property
+    def sectors(self) -> tuple[int, ...]:
+        """Sectors of the parts; twice where the star lies on two CCDs."""
+        return tuple(header["sector"] for header in self.headers)
+
+    @property
+    def header(self) -> Mapping[str, Any]:
+        """What the header of the only part says.
+
+        Raises
+        ------
+        RequestError
+            There are several; see `headers` and `parts`.
+        """
+        if len(self.headers) != 1:
+            raise RequestError(
+                f"the light curve has parts of sectors {', '.join(map(str, self.sectors))}, each "
+                "with a header of its own: take one of headers, or of parts()"
+            )
+        return self.headers[0]
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        try:
+            return self.columns[name]
+        except KeyError:
+            raise RequestError(
+                f"the light curve has no column {name!r}; it has {', '.join(self.columns)}"
+            ) from None
+
+    def __len__(self) -> int:
+        return sum(self.lengths)
+
+    def __repr__(self) -> str:
+        header = self.headers[0]
+        star = f"TIC {header['tic_id']}" if header["tic_id"] else f"Gaia {header['gaia_dr3_id']}"
+        sectors = ", ".join(map(str, self.sectors))
+        return f"<{self.pipeline.title}: {star}, sectors {sectors}, {len(self):,} cadences>"
+
+    def parts(self) -> list[LightCurve]:
+        """Return the light curves of single sectors and CCDs."""
+        return [
+            replace(
+                self,
+                columns={name: values[part] for name, values in self.columns.items()},
+                headers=(header,),
+                lengths=(part.stop - part.start,),
+            )
+            for part, header in zip(self._slices(), self.headers, strict=True)
+        ]
+
+    def masked(self, mask: str | int = "default") -> npt.NDArray[np.bool_]:
+        """Return which cadences `clean` leaves out.
+
+        Raises
+        ------
+        RequestError
+            There is no such mask.
+        """
+        bad = ~(np.isfinite(self.time) & np.isfinite(self.flux))
+        for column, bits in self._masks(mask):
+            if column in self.columns:
+                bad |= (self.columns[column].astype(np.int64) & bits) != 0
+        return bad
+
+    def clean(self, mask: str | int = "default") -> LightCurve:
+        """Return the light curve without cadences that are flagged, or have no time or no flux.
+
+        Parameters
+        ----------
+        mask
+            ``default``: what the pipeline recommends; ``hardest``: any bit; or bits of `quality`.
+        """
+        good = ~self.masked(mask)
+        return replace(
+            self,
+            columns={name: values[good] for name, values in self.columns.items()},
+            lengths=tuple(int(good[part].sum()) for part in self._slices()),
+        )
+
+    def stitch(self, normalise: str) -> LightCurve:
+        """Return the light curve with the parts' fluxes on one scale.
+
+        Parameters
+        ----------
+        normalise
+            ``median``: the flux of each part, and its error, are divided by the median of the
+            flux, which is without a unit then; ``none``: they stay as they are.
+
+        Raises
+        ------
+        RequestError
+            There is no such choice, or a median is not positive, so that nothing can be scaled.
+        """
+        if normalise not in _NORMALISATIONS:
+            raise RequestError(f"normalise is {normalise!r}: choose from {_NORMALISATIONS}")
+        if normalise == "none":
+            return self
+        columns = dict(self.columns)
+        flux, error = self.flux.astype(np.float64), self.flux_err.astype(np.float64)
+        for part, sector in zip(self._slices(), self.sectors, strict=True):
+            known = flux[part][np.isfinite(flux[part])]
+            if not len(known):
+                continue
+            median = float(np.median(known))
+            if median <= 0:
+                raise RequestError(
+                    f"the median flux of sector {sector} is {median:g}, which nothing can be "
+                    "divided by: leave the sector out, or take normalise='none'"
+                )
+            flux[part] /= median
+            error[part] /= median
+        columns |= {"flux": flux.astype(np.float32), "flux_err": error.astype(np.float32)}
+        units = {name: unit for name, unit in self.units.items() if name not in ("flux", "flux_err")}
+        return replace(self, columns=columns, units=units)
+
+    def to_pandas(self) -> DataFrame:
+        """Return the columns, and the sector of each cadence, as a data frame."""
+        import pandas as pd  # noqa: PLC0415
+
+        return pd.DataFrame(dict(self.columns) | {"sector": np.repeat(self.sectors, self.lengths)})
+
+    def to_astropy(self) -> TimeSeries:
+        """Return a `~astropy.timeseries.TimeSeries`, without the cadences that have no time."""
+        from astropy.table import Column  # noqa: PLC0415
+        from astropy.time import Time  # noqa: PLC0415
+        from astropy.timeseries import TimeSeries  # noqa: PLC0415
+
+        known = np.isfinite(self.time)
+        time = Time(self.time[known], _BTJD, format="jd", scale="tdb")
+        series = TimeSeries(time=time)
+        for name, values in self.columns.items():
+            if name != "time":
+                series[name] = Column(values[known], unit=self.units.get(name))
+        series["sector"] = np.repeat(self.sectors, self.lengths)[known]
+        series.meta["headers"] = [dict(header) for header in self.headers]
+        return series
+
+    def to_lightkurve(self) -> LightkurveLightCurve:
+        """Return lightkurve's `~lightkurve.TessLightCurve` (``pip install lightkurve``)."""
+        from lightkurve import TessLightCurve  # noqa: PLC0415
+
+        series = self.to_astropy()
+        series["time"].format = "btjd" if "btjd" in series["time"].FORMATS else "jd"
+        header = self.headers[0]
+        meta = {"LABEL": f"TIC {header['tic_id']}", "TARGETID": header["tic_id"]}
+        meta |= {"AUTHOR": self.pipeline.name.upper(), "MISSION": "TESS"}
+        meta |= {"SECTOR": self.sectors[0] if len(self.headers) == 1 else list(self.sectors)}
+        meta |= {"RA": header["ra"], "DEC": header["dec"], "CAMERA": header["camera"]}
+        return TessLightCurve(data=series, meta=meta)
+
+    def plot(self, axes: Axes | None = None, mask: str | int = "default") -> Axes:
+        """Plot flux against time; masked cadences are grey."""
+        from tessloom.reading.plot import plot_light_curve  # noqa: PLC0415
+
+        return plot_light_curve(self, axes, mask)
+
+    def _masks(self, mask: str | int) -> Iterator[tuple[str, int]]:
+        if isinstance(mask, int) and not isinstance(mask, bool):
+            yield "quality", mask
+            return
+        if mask not in _MASKS:
+            raise RequestError(f"mask is {mask!r}: choose from {_MASKS}, or give bits of quality")
+        for declared in self.pipeline.masks:
+            yield declared.column, declared.default if mask == "default" else declared.hardest
+
+    def _slices(self) -> list[slice]:
+        stops = np.cumsum(self.lengths).tolist()
+        return [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+
+
+def end_to_end(pipeline: Pipeline, rows: Sequence[Mapping[str, Any]]) -> LightCurve:
+    """Return the light curve whose parts are these rows of a dataset, by the order of time.
+
+    Parameters
+    ----------
+    rows
+        Header values by name, and ``lightcurve``: arrays by name, or None for a column that the
+        row lacks.
+    """
+    rows = sorted(rows, key=lambda row: (row["sector"], row["camera"], row["ccd"]))
+    parts: list[Mapping[str, npt.NDArray[Any] | None]] = [row["lightcurve"] for row in rows]
+    lengths = tuple(len(part["time"]) for part in parts)  # type: ignore[arg-type]
+    columns: dict[str, npt.NDArray[Any]] = {}
+    for name in parts[0]:
+        known = next((values for part in parts if (values := part[name]) is not None), None)
+        if known is None:
+            continue
+        nothing = np.nan if known.dtype.kind == "f" else 0
+        columns[name] = np.concatenate(
+            [
+                np.full(length, nothing, known.dtype) if values is None else values
+                for length, values in zip(lengths, (part[name] for part in parts), strict=True)
+            ]
+        )
+    headers = tuple(
+        {name: value for name, value in row.items() if name != "lightcurve"} for row in rows
+    )
+    return LightCurve(pipeline, columns, headers, lengths, column_units(pipeline))

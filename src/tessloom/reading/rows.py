@@ -1,0 +1,86 @@
+"""Rows of a dataset's files as numpy arrays and plain values."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tessloom.dataset.opening import parquet_file
+from tessloom.dataset.receipt import damaged
+from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from tessloom.pipelines import Pipeline
+
+
+def rows_where(path: Path, column: str, value: int | str) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of a partition in which a column has a value; see `light_curve.end_to_end`.
+
+    Only row groups that have such rows are read whole.
+
+    Raises
+    ------
+    DatasetError
+        The file is damaged.
+    """
+    try:
+        with parquet_file(path) as file:
+            for number in range(file.num_row_groups):
+                found = file.read_row_group(number, [column])[column]
+                at = np.flatnonzero(pc.equal(found, value).fill_null(False).to_numpy())
+                if len(at):
+                    yield from as_rows(file.read_row_group(number).take(at))
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from error
+
+
+def as_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
+    """Yield a table's rows; see `light_curve.end_to_end`."""
+    table = table.drop_columns([HEALPIX])
+    for batch in table.combine_chunks().to_batches():
+        headers = batch.drop_columns([LIGHT_CURVE]).to_pylist()
+        light_curves = batch.column(LIGHT_CURVE)
+        series = {
+            field.name: lists(light_curves.field(number))
+            for number, field in enumerate(light_curves.type)
+        }
+        for index, header in enumerate(headers):
+            yield header | {LIGHT_CURVE: {name: of[index] for name, of in series.items()}}
+
+
+def lists(array: pa.ListArray) -> list[npt.NDArray[Any] | None]:
+    """Return the lists of an array as numpy arrays; None for one of nulls alone."""
+    offsets = array.offsets.to_numpy()
+    elements = array.values
+    if elements.null_count == 0:
+        values = elements.to_numpy()
+        return [values[start:stop] for start, stop in zip(offsets, offsets[1:], strict=False)]
+    return [
+        None if part.null_count == len(part) else _filled(part)
+        for part in (
+            elements.slice(start, stop - start)
+            for start, stop in zip(offsets.tolist(), offsets[1:].tolist(), strict=False)
+        )
+    ]
+
+
+def _filled(elements: pa.Array) -> npt.NDArray[Any]:
+    """Return elements with NaN, or 0 among integers, for nulls."""
+    nothing = np.nan if pa.types.is_floating(elements.type) else 0
+    return np.asarray(elements.fill_null(nothing))
+
+
+@cache
+def column_units(pipeline: Pipeline) -> Mapping[str, str]:
+    """Return the units of columns and header values, where they have one."""
+    declared = (*pipeline.keywords, *pipeline.columns)
+    return {each.name: each.unit for each in declared if each.unit}
