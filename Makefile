@@ -42,7 +42,7 @@ fuzz: $(VENV)/installed-for-development
 lock: $(VENV)/installed-for-development
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" \
-		pyproject.toml --group test --group lint --group bench --output-file requirements-dev.txt
+		pyproject.toml --group test --group lint --group bench --group docs --output-file requirements-dev.txt
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" \
 		pyproject.toml --group datasets3 --output-file requirements-datasets3.txt

@@ -13,14 +13,14 @@ from tessloom.pipelines._spec import (
     POINTING,
     POSITION,
     SKY,
+    TESS_DEFAULT,
+    TESS_HARDEST,
     TIC_PARAMETERS,
     Column,
     Feature,
     Keyword,
     Pipeline,
     QualityMask,
-    TESS_DEFAULT,
-    TESS_HARDEST,
 )
 
 SPOC = Pipeline(

@@ -14,14 +14,14 @@ from tessloom.pipelines._spec import (
     POINTING,
     POSITION,
     SKY,
+    TESS_DEFAULT,
+    TESS_HARDEST,
     TESS_MAGNITUDE,
     Column,
     Feature,
     Keyword,
     Pipeline,
     QualityMask,
-    TESS_DEFAULT,
-    TESS_HARDEST,
 )
 
 TGLC = Pipeline(

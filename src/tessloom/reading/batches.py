@@ -87,9 +87,9 @@ class Batches:
         ------
         dict
             Columns, shape ``(n, length)``: floats in float32, ``time`` counted from
-            ``time_reference`` (float64, ``(n,)``), 0 where ``mask`` is false. ``mask`` is true where
-            there is a cadence with time and flux that no flag takes out; other columns may be NaN
-            there. And ``tic_id``, ``gaia_dr3_id`` (0: none) and ``sector``, shape ``(n,)``.
+            ``time_reference`` (float64, ``(n,)``), 0 where ``mask`` is false. ``mask`` is true
+            where there is a cadence with time and flux that no flag takes out; other columns may
+            be NaN there. And ``tic_id``, ``gaia_dr3_id`` (0: none) and ``sector``, ``(n,)``.
         """
         order = np.random.default_rng([self.seed, epoch])
         paths = list(self.paths)

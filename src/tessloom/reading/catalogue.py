@@ -11,11 +11,13 @@ from tessloom.dataset.layout import catalogue_directory, partition_path, partiti
 from tessloom.dataset.schema import arrow_schema
 from tessloom.dataset.storage import matching
 from tessloom.errors import NotInDatasetError, RequestError
+from tessloom.reading.batches import Batches
 from tessloom.reading.cone import Cone
 from tessloom.reading.id_index import IdIndex
 from tessloom.reading.light_curve import LightCurve, end_to_end
 from tessloom.reading.rows import rows_where
 from tessloom.reading.selection import Selection
+from tessloom.reading.splits import Splits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tessloom.pipelines import Pipeline
+    from tessloom.reading.torch import TorchDataset
 
     # Which sectors are asked for; None: all.
     Sectors = int | Iterable[int] | None
@@ -44,9 +47,7 @@ class Catalogue:
         self._root = root
         self.pipeline = pipeline
         self.schema: pa.Schema = arrow_schema(pipeline)
-        self._indexes = {
-            column: IdIndex(root, pipeline, column) for column in pipeline.indexes
-        }
+        self._indexes = {column: IdIndex(root, pipeline, column) for column in pipeline.indexes}
 
     def __repr__(self) -> str:
         return f"<{self.pipeline.title} in {self._root}>"
@@ -139,6 +140,76 @@ class Catalogue:
         """
         return self._select(columns, where, sector, None)
 
+    def torch(
+        self,
+        columns: Iterable[str] = ("time", "flux", "flux_err"),
+        *,
+        split: str | None = None,
+        splits: Splits | None = None,
+        length: int = 1024,
+        batch_size: int = 64,
+        crop: str = "random",
+        mask: str | None = "default",
+        time_reference: float | None = None,
+        shuffle_buffer: int = 4096,
+        seed: int = 0,
+        sector: Sectors = None,
+    ) -> TorchDataset:
+        """Return a PyTorch data set that yields batches (``pip install torch``).
+
+        Give it to a `~torch.utils.data.DataLoader` with ``batch_size=None``. What is in a batch
+        stands in `batches.Batches.draw`.
+
+        Parameters
+        ----------
+        columns
+            Of the light curve.
+        split, splits
+            ``train``, ``validation`` or ``test``, and their shares; None: all stars. A star is in
+            the same split in all sectors and pipelines.
+        length
+            Cadences of a light curve: longer ones are cropped, shorter ones padded with zeros.
+        crop
+            ``random``: another part each time; ``start``: the first cadences.
+        mask
+            Cadences that are taken out: ``default``, ``hardest``, or None for those without a time
+            or a flux alone.
+        time_reference
+            BTJD from which time is counted before it becomes float32, in which BTJD itself would be
+            good to 20 seconds. None: from the first time of each light curve.
+        shuffle_buffer
+            Light curves among which batches are drawn; 0: in the dataset's order.
+        seed
+            Of the order and of random crops.
+
+        Raises
+        ------
+        RequestError
+            There is no such column or choice, or fewer files than the request leaves.
+        """
+        from tessloom.reading.torch import TorchDataset  # noqa: PLC0415
+
+        return TorchDataset(
+            Batches(
+                pipeline=self.pipeline,
+                paths=self._paths(sector),
+                columns=tuple(columns),
+                split=split,
+                splits=splits or Splits(),
+                length=length,
+                batch_size=batch_size,
+                crop=crop,
+                mask=mask,
+                reference=time_reference,
+                buffer=shuffle_buffer,
+                seed=seed,
+            )
+        )
+
+    def _paths(self, sector: Sectors) -> list[Path]:
+        wanted = _sectors(sector)
+        return [path for _, of, path in self._partitions if wanted is None or of in wanted]
+
     def _select(
         self,
         columns: Iterable[str] | None,
@@ -151,7 +222,9 @@ class Catalogue:
         if cone is not None:
             pixels = np.array([pixel for pixel, *_ in places], np.int64)
             touched = cone.may_touch(self.pipeline.healpix_order, pixels)
-            places = [place for place, is_touched in zip(places, touched, strict=True) if is_touched]
+            places = [
+                place for place, is_touched in zip(places, touched, strict=True) if is_touched
+            ]
         return Selection.of(self.schema, [path for *_, path in places], columns, where, cone)
 
     def _identifier(
@@ -162,10 +235,9 @@ class Catalogue:
         if len(given) != 1:
             raise RequestError("give one of tic=, gaia= and object_id=")
         ((name, value),) = given.items()
-        try:
-            identifier = int(value)  # type: ignore[call-overload]
-        except (TypeError, ValueError):
-            raise RequestError(f"{name} is {value!r}, which is no id") from None
+        if value is None or isinstance(value, bool) or not str(value).strip().isdecimal():
+            raise RequestError(f"{name} is {value!r}, which is no id")
+        identifier = int(value)
         if name == "gaia":
             return "gaia_dr3_id", identifier
         # A star without a TIC id has its Gaia id for an object_id, which are of another size.
@@ -189,4 +261,3 @@ def _sectors(wanted: Sectors) -> set[int] | None:
     if wanted is None:
         return None
     return {wanted} if isinstance(wanted, int) else set(wanted)
-

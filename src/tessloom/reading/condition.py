@@ -10,12 +10,13 @@ import operator
 from functools import reduce
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Mapping
 
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -31,7 +32,7 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 
 
-def parse_condition(text: str, columns: Container[str]) -> pc.Expression:
+def parse_condition(text: str, columns: Mapping[str, pa.DataType]) -> pc.Expression:
     """Return a condition as Arrow has it.
 
     Parameters
@@ -40,7 +41,7 @@ def parse_condition(text: str, columns: Container[str]) -> pc.Expression:
         Comparisons of columns with numbers, texts and lists of them, joined by ``and``, ``or`` and
         ``not``; ``teff is None`` and ``teff is not None`` ask whether there is a value.
     columns
-        Names that may be compared.
+        Types of the columns that may be compared.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def parse_condition(text: str, columns: Container[str]) -> pc.Expression:
 
 
 class _Condition:
-    def __init__(self, columns: Container[str]) -> None:
+    def __init__(self, columns: Mapping[str, pa.DataType]) -> None:
         self._columns = columns
 
     def of(self, node: ast.expr) -> pc.Expression:
@@ -74,12 +75,13 @@ class _Condition:
                 values = [self._value(value) for value in (left, *right)]
                 pairs = zip(ops, values, values[1:], strict=False)
                 return reduce(operator.and_, [self._compared(*pair) for pair in pairs])
-            case ast.Name():
+            case ast.Name(id=name) if pa.types.is_boolean(self._columns.get(name, pa.null())):
                 return self._value(node)
         raise ValueError(f"{ast.unparse(node)} is neither true nor false")
 
     def _compared(self, comparison: ast.cmpop, left: Any, right: Any) -> pc.Expression:
-        if not isinstance(left, pc.Expression) and not isinstance(right, pc.Expression):
+        columns = [value for value in (left, right) if isinstance(value, pc.Expression)]
+        if not columns:
             raise ValueError("it compares no column")
         if isinstance(comparison, ast.Is | ast.IsNot) and right is not None:
             raise ValueError("'is' is for None")

@@ -58,7 +58,7 @@ class Cone:
         own_ra, own_dec, ra, dec = (np.radians(values) for values in (*self._centre, ra, dec))
         square = np.sin((dec - own_dec) / 2) ** 2
         square += np.cos(own_dec) * np.cos(dec) * np.sin((ra - own_ra) / 2) ** 2
-        return np.degrees(2 * np.arcsin(np.sqrt(np.clip(square, 0, 1))))
+        return np.asarray(np.degrees(2 * np.arcsin(np.sqrt(np.clip(square, 0, 1)))))
 
 
 def _largest_reach(order: int) -> float:

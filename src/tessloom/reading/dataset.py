@@ -135,7 +135,7 @@ class Dataset(Mapping[str, Catalogue]):
             raise RequestError(f"all pipelines have tic_id; they can't be matched by {column!r}")
         shared: pa.Array | None = None
         for catalogue in self.values():
-            identifiers = catalogue.index(column).identifiers().combine_chunks()
+            identifiers = catalogue.index(column).identifiers()
             if shared is None:
                 shared = identifiers
             else:

@@ -57,7 +57,7 @@ class IdIndex:
             number += 1
         return found
 
-    def identifiers(self) -> pa.ChunkedArray:
+    def identifiers(self) -> pa.Array:
         """Return all ids, sorted, each once."""
         try:
             with parquet_file(self._path) as file:

@@ -191,7 +191,9 @@ class LightCurve:
             flux[part] /= median
             error[part] /= median
         columns |= {"flux": flux.astype(np.float32), "flux_err": error.astype(np.float32)}
-        units = {name: unit for name, unit in self.units.items() if name not in ("flux", "flux_err")}
+        units = {
+            name: unit for name, unit in self.units.items() if name not in ("flux", "flux_err")
+        }
         return replace(self, columns=columns, units=units)
 
     def to_pandas(self) -> DataFrame:

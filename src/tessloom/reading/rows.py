@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +64,11 @@ def lists(array: pa.ListArray) -> list[npt.NDArray[Any] | None]:
     elements = array.values
     if elements.null_count == 0:
         values = elements.to_numpy()
-        return [values[start:stop] for start, stop in zip(offsets, offsets[1:], strict=False)]
+        return [values[start:stop] for start, stop in pairwise(offsets.tolist())]
     return [
         None if part.null_count == len(part) else _filled(part)
         for part in (
-            elements.slice(start, stop - start)
-            for start, stop in zip(offsets.tolist(), offsets[1:].tolist(), strict=False)
+            elements.slice(start, stop - start) for start, stop in pairwise(offsets.tolist())
         )
     ]
 
@@ -82,5 +82,6 @@ def _filled(elements: pa.Array) -> npt.NDArray[Any]:
 @cache
 def column_units(pipeline: Pipeline) -> Mapping[str, str]:
     """Return the units of columns and header values, where they have one."""
-    declared = (*pipeline.keywords, *pipeline.columns)
-    return {each.name: each.unit for each in declared if each.unit}
+    units = {keyword.name: keyword.unit for keyword in pipeline.keywords}
+    units |= {column.name: column.unit for column in pipeline.columns}
+    return {name: unit for name, unit in units.items() if unit}

@@ -1,13 +1,12 @@
-"""Light curves that were chosen: read a row group at a time, only the columns that are asked for."""
+"""Light curves that were chosen: read some at a time, and only the columns that are wanted."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 from tessloom.dataset.storage import is_local, store_of
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    import pyarrow.dataset as ds
     from pandas import DataFrame as PandasFrame
     from polars import DataFrame as PolarsFrame
 
@@ -64,8 +64,8 @@ class Selection:
         RequestError
             There is no such column, or `where` is no condition.
         """
-        names = [name for name in schema.names if name != LIGHT_CURVE]
-        condition = None if where is None else parse_condition(where, names)
+        types = {field.name: field.type for field in schema if field.name != LIGHT_CURVE}
+        condition = None if where is None else parse_condition(where, types)
         return cls(schema, paths, _projection(schema, columns), condition, cone)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
@@ -87,13 +87,15 @@ class Selection:
 
     def to_pandas(self) -> PandasFrame:
         """Return the rows as a pandas data frame, the lists as numpy arrays."""
-        return self.to_arrow().to_pandas()
+        frame: PandasFrame = self.to_arrow().to_pandas()
+        return frame
 
     def to_polars(self) -> PolarsFrame:
         """Return the rows as a polars data frame (``pip install polars``)."""
         import polars as pl  # noqa: PLC0415
 
-        frame: Any = pl.from_arrow(self.to_arrow())
+        frame = pl.from_arrow(self.to_arrow())
+        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - of a table
         return frame
 
     def __len__(self) -> int:
@@ -102,6 +104,8 @@ class Selection:
         return sum(map(len, self.to_batches()))
 
     def _dataset(self) -> ds.Dataset:
+        import pyarrow.dataset as ds  # noqa: PLC0415 - it brings pandas along where there is one
+
         if self.paths and not is_local(self.paths[0]):
             store, _ = store_of(self.paths[0])
             names = [store_of(path)[1] for path in self.paths]

@@ -53,7 +53,7 @@ class Splits:
         start = stops[number] - shares[split]
         last = number == len(shares) - 1
         fractions = star_fractions(stars)
-        return (fractions >= start) & ((fractions < stops[number]) | last)
+        return np.asarray((fractions >= start) & ((fractions < stops[number]) | last))
 
 
 def star_fractions(stars: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
@@ -67,5 +67,4 @@ def star_fractions(stars: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
-    fractions: npt.NDArray[np.float64] = (mixed >> np.uint64(11)) * 2.0**-53
-    return fractions
+    return np.asarray((mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53)
