@@ -1,5 +1,6 @@
 """A folder as the archive: real files as they lie there, and copies of the archive's own tree."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -19,8 +20,14 @@ from support import (
     scalar_rows,
     written_ids,
 )
+from tessloom.archive.folder import FolderArchive
 from tessloom.demo import DemoServer
-from tessloom.errors import RequestError, UnknownSectorError
+from tessloom.errors import (
+    FileMissingError,
+    FileUnavailableError,
+    RequestError,
+    UnknownSectorError,
+)
 from tessloom.pipelines import PIPELINES
 
 REAL = [
@@ -173,6 +180,55 @@ def test_without_script_and_list_the_files_and_their_headers_tell(
     assert report.complete
     assert report.sectors[0].asked == 9
     assert same_rows(read_table(tmp_path / "data", name), read_table(over_http, name))
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("place", [".", "here", "one for each"])
+def test_files_lie_anywhere_beside_their_script(
+    name: str, place: str, mirrored: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    folder, over_http = mirrored[name]
+    scattered = tmp_path / "scattered"
+    for number, path in enumerate(sorted(folder.rglob("*.fits"))):
+        into = scattered / (str(number) if place == "one for each" else place)
+        into.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, into)
+    for listing in (PIPELINES[name].script, PIPELINES[name].target_list):
+        shutil.copy(folder / listing.format(sector=23), scattered)
+    report = tessloom.build(
+        name, sector=23, out=tmp_path / "data", archive=str(scattered), limit=10
+    )
+    lost = [(failure.id, failure.reason) for failure in report.sectors[0].failures]
+    assert lost == [(list(demo_paths(name, 23))[9][0], "missing")]
+    assert same_rows(read_table(tmp_path / "data", name), read_table(over_http, name))
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+@pytest.mark.parametrize("layout", ["archive", "collection", "flat"])
+def test_only_names_of_files_in_unusual_places_are_kept_in_memory(
+    name: str, layout: str, tmp_path: Path
+) -> None:
+    places = list(demo_paths(name, 23).values())[:3]
+    usual, unusual, missing = places
+    where = {"archive": usual, "collection": usual.partition("/")[2], "flat": Path(usual).name}
+    for path in (where[layout], f"elsewhere/{Path(unusual).name}"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(path, "utf-8")
+    archive = FolderArchive(tmp_path, {})
+    with pytest.raises(FileMissingError, match="is not in the folder"):
+        asyncio.run(archive.fetch(missing, bytes))
+    assert asyncio.run(archive.fetch(usual, bytes)) == where[layout].encode()
+    assert asyncio.run(archive.fetch(unusual, bytes)).startswith(b"elsewhere/")
+    assert list(archive._scattered) == [Path(unusual).name]
+
+
+def test_the_folder_is_not_searched_for_what_is_known_to_have_failed(tmp_path: Path) -> None:
+    path = next(iter(demo_paths("qlp", 23).values()))
+    known = FileUnavailableError("503")
+    archive = FolderArchive(tmp_path, {path: known})
+    with pytest.raises(FileUnavailableError, match="503"):
+        asyncio.run(archive.fetch(path, bytes))
+    assert "_scattered" not in vars(archive)
 
 
 def test_without_a_list_the_script_still_tells_what_there_should_be(

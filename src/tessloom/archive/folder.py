@@ -18,6 +18,7 @@ from tessloom.archive.findings import Findings
 from tessloom.archive.script import FileNameCollector, ScriptReader
 from tessloom.archive.sectors import unknown_sector
 from tessloom.errors import ArchiveError, FileMissingError, FileUnavailableError
+from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -220,26 +221,34 @@ class FolderArchive:
 
     def _read(self, path: str, size: int | None = None) -> bytes:
         """Return the first `size` bytes of a file, or all; from elsewhere if it is not there."""
+        places = path, *_other_places(path)
         try:
-            try:
-                return _read_file(os.path.join(self._start, path), size)  # noqa: PTH118
-            except FileNotFoundError:
-                if (place := self._places.get(_name(path), path)) == path:
-                    raise
-                return _read_file(self._start + place, size)
+            for place in places:
+                with contextlib.suppress(FileNotFoundError):
+                    return _read_file(os.path.join(self._start, place), size)  # noqa: PTH118
+            if path in self._failures:
+                raise self._failures[path]
+            if (name := _name(path)) in self._scattered:
+                return _read_file(self._start + self._scattered[name], size)
         except FileNotFoundError:
-            missing = FileMissingError(f"{path} is not in the folder")
-            raise self._failures.get(path, missing) from None
+            pass  # it was there a moment ago
         except OSError as error:
             raise FileUnavailableError(f"{path}: {error}") from error
+        raise FileMissingError(f"{path} is not in the folder")
 
     @cached_property
-    def _places(self) -> dict[str, str]:
-        """The first path of each file's name."""
-        places: dict[str, str] = {}
+    def _scattered(self) -> dict[str, str]:
+        """The first path of each light curve that lies where nobody would look for it, by name.
+
+        Of all names of a sector every worker would need 500 MB.
+        """
+        scattered: dict[str, str] = {}
         for path in self._walk():
-            places.setdefault(_name(path), path)
-        return places
+            name = _name(path)
+            usual = _usual_path(name)
+            if usual is not None and path not in (usual, *_other_places(usual)):
+                scattered.setdefault(name, path)
+        return scattered
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         with (self._root / path).open("rb") as file:
@@ -268,6 +277,23 @@ class FolderArchive:
             yield from files
             inside.sort(reverse=True)
             directories += [f"{directory}{name}/" for name in inside]
+
+
+def _usual_path(name: str) -> str | None:
+    """Return where the archive has a light curve of this name; None: it is no light curve's."""
+    for pipeline in PIPELINES.values():
+        if match := pipeline.file_name.fullmatch(name):
+            found = match.groupdict()
+            sector, identifier, camera, ccd = (
+                int(found.get(key) or 0) for key in ("sector", "id", "camera", "ccd")
+            )
+            return pipeline.light_curve_path(sector, identifier, camera, ccd, found["version"])
+    return None
+
+
+def _other_places(path: str) -> tuple[str, str]:
+    """Return where a file lies in a collection's own directory, and where all lie in one."""
+    return path.partition("/")[2], _name(path)
 
 
 def _read_file(path: str, size: int | None) -> bytes:

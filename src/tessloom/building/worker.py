@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
@@ -139,7 +140,7 @@ class Worker:
         job = self._job
         try:
             async with AsyncExitStack() as stack:
-                stack.enter_context(_tuned())
+                stack.enter_context(_TUNING.during_build())
                 archive = await stack.enter_async_context(job.archive.open(job.workers, self._say))
                 self._archive: Archive = archive
                 await stack.enter_async_context(self._log.each_minute(archive.health))
@@ -251,25 +252,48 @@ class Worker:
         self._reported_at = time.monotonic()
 
 
-@contextmanager
-def _tuned() -> Iterator[None]:
-    """Have the interpreter suit a build meanwhile.
+class _Tuning:
+    """Has the interpreter suit builds while there are any.
 
     Arrow's usual allocator gives memory back so soon that a build spends 8 % of its time on new
     pages; jemalloc, which not every pyarrow has, does not. The garbage collector would look
     through all light curves that wait, time and again; there are no cycles among them.
+
+    Workers of several builds may be in one process: the last of them leaves it as it was.
     """
-    pool, thresholds = pa.default_memory_pool(), gc.get_threshold()
-    chosen = "ARROW_DEFAULT_MEMORY_POOL" in os.environ
-    if not chosen and "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-    if thresholds[0]:  # 0 is off
-        gc.set_threshold(max(thresholds[0], _OBJECTS_BETWEEN_COLLECTIONS), *thresholds[1:])
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(pool)
-        gc.set_threshold(*thresholds)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._builds = 0
+        self._undo = ExitStack()
+
+    @contextmanager
+    def during_build(self) -> Iterator[None]:
+        """Tune meanwhile."""
+        with self._lock:
+            self._builds += 1
+            if self._builds == 1:
+                self._tune()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._builds -= 1
+                if not self._builds:
+                    self._undo.close()
+
+    def _tune(self) -> None:
+        chosen = "ARROW_DEFAULT_MEMORY_POOL" in os.environ
+        if not chosen and "jemalloc" in pa.supported_memory_backends():
+            self._undo.callback(pa.set_memory_pool, pa.default_memory_pool())
+            pa.set_memory_pool(pa.jemalloc_memory_pool())
+        thresholds = gc.get_threshold()
+        if thresholds[0]:  # 0 is off
+            self._undo.callback(gc.set_threshold, *thresholds)
+            gc.set_threshold(max(thresholds[0], _OBJECTS_BETWEEN_COLLECTIONS), *thresholds[1:])
+
+
+_TUNING = _Tuning()
 
 
 def _done_anyhow(future: asyncio.Future[Any]) -> asyncio.Future[Any]:
