@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pyarrow as pa
 import pytest
 
-from tessloom.building.worker import _TUNING
+from tessloom.building.tuning import tuned
 
 
 def settings() -> tuple[str, tuple[int, int, int]]:
@@ -23,12 +23,12 @@ def test_builds_that_overlap_leave_the_interpreter_as_it_was(
     before: tuple[str, tuple[int, int, int]],
 ) -> None:
     first, second = ExitStack(), ExitStack()
-    first.enter_context(_TUNING.during_build())
-    tuned = settings()
-    assert tuned != before
-    second.enter_context(_TUNING.during_build())
+    first.enter_context(tuned())
+    meanwhile = settings()
+    assert meanwhile != before
+    second.enter_context(tuned())
     first.close()
-    assert settings() == tuned
+    assert settings() == meanwhile
     second.close()
     assert settings() == before
 
@@ -37,6 +37,6 @@ def test_an_allocator_that_the_user_has_chosen_is_kept(
     before: tuple[str, tuple[int, int, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", before[0])
-    with _TUNING.during_build():
+    with tuned():
         assert pa.default_memory_pool().backend_name == before[0]
     assert settings() == before

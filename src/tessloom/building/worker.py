@@ -8,20 +8,16 @@ partitions are under way at a time, as the window slides from one to the next.
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
-
-import pyarrow as pa
 
 from tessloom.archive import light_curve_paths, slide
 from tessloom.building.partition import PartitionBuilder
 from tessloom.building.stored_rows import Kept
+from tessloom.building.tuning import tuned
 from tessloom.dataset.layout import write_bytes
 from tessloom.dataset.receipt import Failure
 from tessloom.dataset.rows import Row
@@ -47,7 +43,6 @@ if TYPE_CHECKING:
 MEMORY = 128 * 2**20
 _LARGEST = 1_200_000
 _REPORT_EVERY = 0.2
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 # To put a file in place means waiting: for the disk, or for several requests to an object store.
 _FINISHED_AT_A_TIME = 4
 
@@ -140,7 +135,7 @@ class Worker:
         job = self._job
         try:
             async with AsyncExitStack() as stack:
-                stack.enter_context(_TUNING.during_build())
+                stack.enter_context(tuned())
                 archive = await stack.enter_async_context(job.archive.open(job.workers, self._say))
                 self._archive: Archive = archive
                 await stack.enter_async_context(self._log.each_minute(archive.health))
@@ -250,50 +245,6 @@ class Worker:
             self._listener.advance(self._done, self._failed)
         self._done = self._failed = 0
         self._reported_at = time.monotonic()
-
-
-class _Tuning:
-    """Has the interpreter suit builds while there are any.
-
-    Arrow's usual allocator gives memory back so soon that a build spends 8 % of its time on new
-    pages; jemalloc, which not every pyarrow has, does not. The garbage collector would look
-    through all light curves that wait, time and again; there are no cycles among them.
-
-    Workers of several builds may be in one process: the last of them leaves it as it was.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._builds = 0
-        self._undo = ExitStack()
-
-    @contextmanager
-    def during_build(self) -> Iterator[None]:
-        """Tune meanwhile."""
-        with self._lock:
-            self._builds += 1
-            if self._builds == 1:
-                self._tune()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._builds -= 1
-                if not self._builds:
-                    self._undo.close()
-
-    def _tune(self) -> None:
-        chosen = "ARROW_DEFAULT_MEMORY_POOL" in os.environ
-        if not chosen and "jemalloc" in pa.supported_memory_backends():
-            self._undo.callback(pa.set_memory_pool, pa.default_memory_pool())
-            pa.set_memory_pool(pa.jemalloc_memory_pool())
-        thresholds = gc.get_threshold()
-        if thresholds[0]:  # 0 is off
-            self._undo.callback(gc.set_threshold, *thresholds)
-            gc.set_threshold(max(thresholds[0], _OBJECTS_BETWEEN_COLLECTIONS), *thresholds[1:])
-
-
-_TUNING = _Tuning()
 
 
 def _done_anyhow(future: asyncio.Future[Any]) -> asyncio.Future[Any]:
