@@ -272,8 +272,10 @@ def _usual_path(name: str) -> str | None:
     return None
 
 
-def _other_places(path: str) -> tuple[str, str]:
+def _other_places(path: str) -> tuple[str, ...]:
     """Return where a file lies in a collection's own directory, and where all lie in one."""
+    if "/" not in path:
+        return ()
     return path.partition("/")[2], _name(path)
 
 
