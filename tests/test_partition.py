@@ -2,7 +2,9 @@
 
 import itertools
 import random
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from cdshealpix.nested import healpix_to_lonlat
 import tessloom
 from tessloom.archive.targets import target_table
 from tessloom.building import partition as partition_module
-from tessloom.building.partition import PartitionBuilder, Result
+from tessloom.building.partition import PartitionBuilder, Result, RowGroup
 from tessloom.building.plan import Partition, in_partition_order, make_partitions
 from tessloom.dataset._protocol import DatasetFormat
 from tessloom.dataset.checksum import BLANK, is_intact
@@ -383,6 +385,38 @@ class PartitionContract:
             builder.finish()
         assert not self.path_of(partition, tmp_path).exists()
         assert not list(tmp_path.rglob("*.partial"))
+
+    def test_stars_that_moved_are_counted_though_row_groups_are_laid_out_at_once(
+        self,
+        partition: Partition,
+        row_format: RowFormat,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(partition_module, "MOST_ROWS", 6)
+        both = threading.Barrier(2, timeout=10)
+
+        class Counted(np.ndarray):
+            """What is in a row group, which is counted when the other one is counted too."""
+
+            def sum(self, *args: Any, **kwargs: Any) -> Any:
+                both.wait()
+                return super().sum(*args, **kwargs)
+
+        monkeypatch.setattr(
+            partition_module, "healpix_29", lambda ra, dec: healpix_29(ra, dec).view(Counted)
+        )
+        builder = self.builder(partition, tmp_path)
+        groups: list[RowGroup] = []
+        for slot, target in enumerate(partition.targets.to_pylist()):
+            # Far from here, by its header.
+            row = self.make_row(row_format, target["id"], 0.0, -target["dec"])
+            groups += builder.put(slot, row)
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(builder.lay_out, groups))
+        for group in groups:
+            builder.write(group)
+        assert builder.finish().receipt.moved == COUNT
 
     def test_a_file_that_could_not_be_begun_is_not_put_in_place_empty_when_it_can(
         self, partition: Partition, outcomes: list[Row | Failure], tmp_path: Path

@@ -17,6 +17,9 @@ MEANINGS = {
     "other-sector": "lines of the script are of another sector and were passed over",
     "outside-path": "lines of the script point outside their directory; "
     "the file was sought at its proper place",
+    "passed-over": "directories of the folder were not looked into: links are not followed, "
+    "others can't be read",
+    "other-name": "FITS files are not named as a light curve of any pipeline and were passed over",
     "duplicate": "targets are named more than once and were taken once",
     "superseded": "files have a newer version, which was taken instead",
     "no-list": "target list is not there; the header of every target was asked for its position",

@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 
 from tessloom.archive.findings import Findings
+from tessloom.archive.folder_files import read_file, walk
 from tessloom.archive.script import FileNameCollector, ScriptReader
 from tessloom.archive.sectors import unknown_sector
-from tessloom.errors import ArchiveError, FileMissingError, FileUnavailableError
+from tessloom.errors import ArchiveError, FileMissingError, FileUnavailableError, UnknownSectorError
+from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -97,7 +99,7 @@ class FolderArchive:
         """Return the sectors of which there are light curves or a script."""
         script = _script_pattern(pipeline, r"\d{4}")
         found: set[int] = set()
-        for path in self._walk():
+        for path in walk(self._start):
             if match := pipeline.file_name.fullmatch(_name(path)):
                 found.add(int(match["sector"]))
             elif match := script.search(path):
@@ -131,7 +133,7 @@ class FolderArchive:
         usual = pipeline.script_directory
         for directory in (usual, usual.partition("/")[2], ""):
             with contextlib.suppress(OSError):
-                names = sorted(os.listdir(self._start + directory))  # noqa: PTH208 - as in `_walk`
+                names = sorted(os.listdir(self._start + directory))  # noqa: PTH208 - as in `walk`
                 found = [directory + name for name in names if pattern.search(name)]
                 if found:
                     return found[-1]
@@ -159,12 +161,14 @@ class FolderArchive:
         scripts: list[str] = []
         places: dict[str, str] = {}
         others: set[int] = set()
-        for path in self._walk():
+        for path in walk(self._start, lambda path: findings.add("passed-over", path)):
             name = _name(path)
             match = pipeline.file_name.fullmatch(name)
             if match is None:
                 if script.search(path):
                     scripts.append(path)
+                elif _is_of_no_pipeline(name):
+                    findings.add("other-name", path)
             elif int(match["sector"]) != sector:
                 others.add(int(match["sector"]))
             elif name in places:
@@ -172,7 +176,8 @@ class FolderArchive:
             else:
                 places[name] = path
         if not scripts and not places:
-            raise unknown_sector(str(self._root), pipeline, sector, sorted(others))
+            error = unknown_sector(str(self._root), pipeline, sector, sorted(others))
+            raise UnknownSectorError("; ".join([str(error), *findings.sentences()]))
         return scripts, places
 
     def _files_present(
@@ -220,74 +225,58 @@ class FolderArchive:
 
     def _read(self, path: str, size: int | None = None) -> bytes:
         """Return the first `size` bytes of a file, or all; from elsewhere if it is not there."""
+        places = path, *_other_places(path)
         try:
-            try:
-                return _read_file(os.path.join(self._start, path), size)  # noqa: PTH118
-            except FileNotFoundError:
-                if (place := self._places.get(_name(path), path)) == path:
-                    raise
-                return _read_file(self._start + place, size)
+            for place in places:
+                with contextlib.suppress(FileNotFoundError):
+                    return read_file(os.path.join(self._start, place), size)  # noqa: PTH118
+            if path in self._failures:
+                raise self._failures[path]
+            if (name := _name(path)) in self._scattered:
+                return read_file(self._start + self._scattered[name], size)
         except FileNotFoundError:
-            missing = FileMissingError(f"{path} is not in the folder")
-            raise self._failures.get(path, missing) from None
+            pass  # it was there a moment ago
         except OSError as error:
             raise FileUnavailableError(f"{path}: {error}") from error
+        raise FileMissingError(f"{path} is not in the folder")
 
     @cached_property
-    def _places(self) -> dict[str, str]:
-        """The first path of each file's name."""
-        places: dict[str, str] = {}
-        for path in self._walk():
-            places.setdefault(_name(path), path)
-        return places
+    def _scattered(self) -> dict[str, str]:
+        """The first path of each light curve that lies where nobody would look for it, by name.
+
+        Of all names of a sector every worker would need 500 MB.
+        """
+        scattered: dict[str, str] = {}
+        for path in walk(self._start):
+            name = _name(path)
+            usual = _usual_path(name)
+            if usual is not None and path not in (usual, *_other_places(usual)):
+                scattered.setdefault(name, path)
+        return scattered
 
     def _pieces(self, path: str) -> Iterator[bytes]:
         with (self._root / path).open("rb") as file:
             while piece := file.read(_PIECE):
                 yield piece
 
-    def _walk(self) -> Iterator[str]:
-        """Yield the paths of all files below the root, relative to it, in sorted order.
 
-        Those of a directory come before those of the directories in it. Links to directories are
-        not followed, and what can't be read is passed over. The archive's tree has a directory
-        for each file or two, at which `os.walk` takes twice as long.
-        """
-        directories = [""]
-        while directories:
-            directory = directories.pop()
-            inside: list[str] = []
-            files: list[str] = []
-            with contextlib.suppress(OSError), os.scandir(self._start + directory) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        inside.append(entry.name)
-                    elif not entry.is_dir():
-                        files.append(directory + entry.name)
-            files.sort()
-            yield from files
-            inside.sort(reverse=True)
-            directories += [f"{directory}{name}/" for name in inside]
+def _usual_path(name: str) -> str | None:
+    """Return where the archive has a light curve of this name; None: it is no light curve's."""
+    for pipeline in PIPELINES.values():
+        if match := pipeline.file_name.fullmatch(name):
+            found = match.groupdict()
+            sector, identifier, camera, ccd = (
+                int(found.get(key) or 0) for key in ("sector", "id", "camera", "ccd")
+            )
+            return pipeline.light_curve_path(sector, identifier, camera, ccd, found["version"])
+    return None
 
 
-def _read_file(path: str, size: int | None) -> bytes:
-    """Return the first `size` bytes of a file, or all, at half of what a file object costs."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return _read_all(file, os.fstat(file).st_size if size is None else size)
-    finally:
-        os.close(file)
-
-
-def _read_all(file: int, size: int) -> bytes:
-    """Return `size` bytes of an open file, or as many as there are."""
-    body = os.read(file, size)
-    while 0 < len(body) < size:
-        rest = os.read(file, size - len(body))
-        if not rest:
-            break
-        body += rest
-    return body
+def _other_places(path: str) -> tuple[str, ...]:
+    """Return where a file lies in a collection's own directory, and where all lie in one."""
+    if "/" not in path:
+        return ()
+    return path.partition("/")[2], _name(path)
 
 
 def _script_pattern(pipeline: Pipeline, sector: str) -> re.Pattern[str]:
@@ -297,3 +286,10 @@ def _script_pattern(pipeline: Pipeline, sector: str) -> re.Pattern[str]:
 
 def _name(path: str) -> str:
     return path.rpartition("/")[2]
+
+
+def _is_of_no_pipeline(name: str) -> bool:
+    """Return whether a FITS file is named as no light curve is."""
+    return name.lower().endswith((".fits", ".fits.gz")) and not any(
+        pipeline.file_name.fullmatch(name) for pipeline in PIPELINES.values()
+    )

@@ -60,6 +60,8 @@ class RowGroup:
         Bytes of memory that they take until they are written.
     batch
         What is written, once `PartitionBuilder.lay_out` has taken the rows out.
+    moved
+        How many of its stars `Receipt.moved` counts, once it is laid out.
     """
 
     start: int
@@ -69,6 +71,7 @@ class RowGroup:
     size: int = 0
     nbytes: int = 0
     batch: pa.RecordBatch | None = None
+    moved: int = 0
 
     @property
     def fetched(self) -> bool:
@@ -156,9 +159,14 @@ class PartitionBuilder:
         group.batch = None
         self._open().write(batch)
         self._written += len(batch)
+        self._moved += group.moved
+        self._object_ids.update(batch["object_id"].to_pylist())
 
     def lay_out(self, group: RowGroup) -> None:
-        """Make a row group's batch, in which nothing of the files is left."""
+        """Make a row group's batch, in which nothing of the files is left.
+
+        Another one may be written meanwhile.
+        """
         group.batch = self._laid_out(group)
 
     def _laid_out(self, group: RowGroup) -> pa.RecordBatch:
@@ -175,13 +183,8 @@ class PartitionBuilder:
         healpix[moved] = listed["healpix_29"][moved]
         order = np.argsort(healpix, kind="stable")
         rows = [unsorted[position] for position in order.tolist()]
-        batch = self._batch(rows, healpix[order], ra[order], dec[order])
-        self._moved += int(moved.sum())
-        fresh = [row for row in rows if isinstance(row, Row)]
-        self._synthetic |= any(row.synthetic for row in fresh)
-        self._unknown.update(name for row in fresh for name in row.sources.unknown)
-        self._object_ids.update(row.object_id for row in rows)
-        return batch
+        group.moved = int(moved.sum())
+        return self._batch(rows, healpix[order], ra[order], dec[order])
 
     def _loaded(self, row: Row | Kept) -> Row | StoredRow:
         if isinstance(row, Row):
@@ -262,7 +265,10 @@ class PartitionBuilder:
         self._group.slots.append(slot)
         self._group.rows.append(row)
         self._group.size += size
-        self._group.nbytes += row.nbytes if isinstance(row, Row) else 0
+        if isinstance(row, Row):
+            self._group.nbytes += row.nbytes
+            self._synthetic |= row.synthetic
+            self._unknown.update(row.sources.unknown)
         return ready
 
     def _cut(self, stop: int) -> RowGroup:

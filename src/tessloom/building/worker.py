@@ -8,19 +8,16 @@ partitions are under way at a time, as the window slides from one to the next.
 from __future__ import annotations
 
 import asyncio
-import gc
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
-
-import pyarrow as pa
 
 from tessloom.archive import light_curve_paths, slide
 from tessloom.building.partition import PartitionBuilder
 from tessloom.building.stored_rows import Kept
+from tessloom.building.tuning import tuned
 from tessloom.dataset.layout import write_bytes
 from tessloom.dataset.receipt import Failure
 from tessloom.dataset.rows import Row
@@ -46,7 +43,6 @@ if TYPE_CHECKING:
 MEMORY = 128 * 2**20
 _LARGEST = 1_200_000
 _REPORT_EVERY = 0.2
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 # To put a file in place means waiting: for the disk, or for several requests to an object store.
 _FINISHED_AT_A_TIME = 4
 
@@ -139,7 +135,7 @@ class Worker:
         job = self._job
         try:
             async with AsyncExitStack() as stack:
-                stack.enter_context(_tuned())
+                stack.enter_context(tuned())
                 archive = await stack.enter_async_context(job.archive.open(job.workers, self._say))
                 self._archive: Archive = archive
                 await stack.enter_async_context(self._log.each_minute(archive.health))
@@ -249,27 +245,6 @@ class Worker:
             self._listener.advance(self._done, self._failed)
         self._done = self._failed = 0
         self._reported_at = time.monotonic()
-
-
-@contextmanager
-def _tuned() -> Iterator[None]:
-    """Have the interpreter suit a build meanwhile.
-
-    Arrow's usual allocator gives memory back so soon that a build spends 8 % of its time on new
-    pages; jemalloc, which not every pyarrow has, does not. The garbage collector would look
-    through all light curves that wait, time and again; there are no cycles among them.
-    """
-    pool, thresholds = pa.default_memory_pool(), gc.get_threshold()
-    chosen = "ARROW_DEFAULT_MEMORY_POOL" in os.environ
-    if not chosen and "jemalloc" in pa.supported_memory_backends():
-        pa.set_memory_pool(pa.jemalloc_memory_pool())
-    if thresholds[0]:  # 0 is off
-        gc.set_threshold(max(thresholds[0], _OBJECTS_BETWEEN_COLLECTIONS), *thresholds[1:])
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(pool)
-        gc.set_threshold(*thresholds)
 
 
 def _done_anyhow(future: asyncio.Future[Any]) -> asyncio.Future[Any]:
