@@ -160,19 +160,26 @@ def _read_partition(path: Path, columns: list[str], schema: pa.Schema) -> tuple[
     return receipt, identifiers
 
 
-def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> None:
-    directory = catalogue_directory(root, pipeline)
-    lines = "".join(f"{pipeline.healpix_order},{pixel}\n" for pixel in sorted(contents.pixels))
+def write_catalogue_directory(
+    directory: Path, pipeline: Pipeline, pixels: set[int], properties: dict[str, str]
+) -> None:
+    """Write what makes a directory of a pipeline's files a catalogue, or a margin, of HATS."""
+    lines = "".join(f"{pipeline.healpix_order},{pixel}\n" for pixel in sorted(pixels))
     write_text(directory / "partition_info.csv", f"Norder,Npix\n{lines}")
     sink = io.BytesIO()
     pq.write_metadata(arrow_schema(pipeline), sink)
     write_bytes(directory / "dataset" / "_common_metadata", sink.getvalue())
-    write_properties(directory, _catalogue_properties(pipeline, contents))
+    _write_properties(directory, properties)
 
+
+def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> None:
+    properties = catalogue_properties(pipeline, contents.rows, synthetic=contents.synthetic)
+    directory = catalogue_directory(root, pipeline)
+    write_catalogue_directory(directory, pipeline, contents.pixels, properties)
     for column, identifiers in contents.identifiers.items():
         index = index_directory(root, pipeline, column)
         rows = write_index(index, pipeline.healpix_order, column, identifiers)
-        write_properties(index, _index_properties(pipeline, column, rows))
+        _write_properties(index, _index_properties(pipeline, column, rows))
     # LSDB opens a collection whose members are folders inside it.
     collection = {
         "obs_collection": pipeline.name,
@@ -180,16 +187,17 @@ def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> Non
         "all_indexes": " ".join(f"{column} index_{column}" for column in pipeline.indexes),
         "default_index": pipeline.indexes[0],
     }
-    collection |= margin_properties(root, pipeline, contents.digest) | provenance()
+    collection |= margin_properties(root, pipeline, contents.digest) | _provenance()
     write_text(root / pipeline.name / COLLECTION, _properties(collection))
 
 
-def _catalogue_properties(pipeline: Pipeline, contents: _Contents) -> dict[str, str]:
-    note = " (SYNTHETIC: made by tessloom's demo archive)" if contents.synthetic else ""
+def catalogue_properties(pipeline: Pipeline, rows: int, *, synthetic: bool) -> dict[str, str]:
+    """Return the properties of a catalogue of so many rows."""
+    note = " (SYNTHETIC: made by tessloom's demo archive)" if synthetic else ""
     return {
         "obs_collection": pipeline.name,
         "dataproduct_type": "object",
-        "hats_nrows": str(contents.rows),
+        "hats_nrows": str(rows),
         "hats_col_ra": "ra",
         "hats_col_dec": "dec",
         "hats_col_healpix": HEALPIX,
@@ -202,7 +210,7 @@ def _catalogue_properties(pipeline: Pipeline, contents: _Contents) -> dict[str, 
         "bib_reference": " ".join(pipeline.bibcodes),
         "obs_copyright": pipeline.licence,
         "hats_progenitor_url": pipeline.homepage,
-    } | provenance()
+    } | _provenance()
 
 
 def _index_properties(pipeline: Pipeline, column: str, rows: int) -> dict[str, str]:
@@ -212,11 +220,10 @@ def _index_properties(pipeline: Pipeline, column: str, rows: int) -> dict[str, s
         "hats_nrows": str(rows),
         "hats_primary_table_url": "../catalog",
         "hats_index_column": column,
-    } | provenance()
+    } | _provenance()
 
 
-def provenance() -> dict[str, str]:
-    """Return the properties that tell by what, when and after which standard HATS was written."""
+def _provenance() -> dict[str, str]:
     return {
         "hats_builder": SOFTWARE,
         "hats_creation_date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MUTC"),
@@ -224,8 +231,7 @@ def provenance() -> dict[str, str]:
     }
 
 
-def write_properties(directory: Path, properties: dict[str, str]) -> None:
-    """Write the properties of a catalogue, an index or a margin."""
+def _write_properties(directory: Path, properties: dict[str, str]) -> None:
     # Readers of HATS look for either name.
     for name in ("hats.properties", "properties"):
         write_text(directory / name, _properties(properties))
