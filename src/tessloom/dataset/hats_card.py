@@ -28,9 +28,10 @@ stars = lsdb.open_catalog("{name}")         # cone_search, id_search, crossmatch
 flux = stars["lightcurve.flux"]
 ```
 ```python
+from pathlib import Path
 from datasets import load_dataset
-stars = load_dataset(".", "{name}", split="{split}")    # one split a sector
-stars = stars.with_format("numpy", dtype=None)          # dtype=None keeps time in double
+stars = load_dataset(str(Path.cwd()), "{name}", split="{split}")   # one split a sector
+stars = stars.with_format("numpy", dtype=None)         # dtype=None keeps time in double
 ```
 ```python
 import pyarrow.parquet as pq

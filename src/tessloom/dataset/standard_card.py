@@ -21,8 +21,9 @@ _OPENING = """
 ## Opening it
 
 ```python
+from pathlib import Path
 from datasets import load_dataset
-stars = load_dataset(".", "{name}", split="train")
+stars = load_dataset(str(Path.cwd()), "{name}", split="train")
 stars = stars.with_format("numpy", dtype=None)           # dtype=None keeps time in double
 ```
 ```python
