@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from tessloom import __version__
+from tessloom import __version__, cli_pushing
 from tessloom.errors import RequestError, TessloomError
 from tessloom.pipelines import PIPELINES
 
@@ -352,6 +352,9 @@ def serve(
         typer.echo(f"Use it with: tessloom build tglc --sector 23 --out DIR --archive {address}")
 
     serve_demo(port, Faults.parse(faults or ""), announce)
+
+
+app.command()(cli_pushing.push)
 
 
 def _policy(patience: float | None) -> RetryPolicy | None:

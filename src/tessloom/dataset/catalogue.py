@@ -15,90 +15,72 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tessloom._version import SOFTWARE
-from tessloom.dataset.card import Summary, write_card
+from tessloom.dataset.columns import row_columns
+from tessloom.dataset.hats_card import write_description
 from tessloom.dataset.index import write_index
 from tessloom.dataset.layout import (
     catalogue_directory,
     index_directory,
+    listing_path,
     partitions,
     remove_empty_pixels,
+    sectors,
     write_bytes,
     write_text,
+)
+from tessloom.dataset.margins import (
+    COLLECTION,
+    digest_of,
+    margin_properties,
+    overtaken_margins,
 )
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.parquet import other_columns
 from tessloom.dataset.receipt import damaged, parse_receipt
 from tessloom.dataset.schema import HEALPIX, arrow_schema
 from tessloom.dataset.storage import for_each
+from tessloom.dataset.summary import Summary, file_sizes, summarise_sectors
 from tessloom.healpix import ORDER
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from tessloom.dataset.receipt import Receipt
     from tessloom.pipelines import Pipeline
 
 HATS_VERSION = "v1.0"
-_OPENING = """
-## Opening it
-
-```python
-import pyarrow.parquet as pq
-stars = pq.read_table("{name}/catalog/dataset")          # .to_pandas()
-```
-```python
-import lsdb
-stars = lsdb.open_catalog("{name}")                      # cone_search, id_search, crossmatch
-```
-```python
-from datasets import load_dataset
-stars = load_dataset(".", "{name}", split="{split}")     # one split a sector
-stars = stars.with_format("numpy", dtype=None)           # dtype=None keeps time in double
-```
-
-`lightcurve` holds lists of equal length: `time` is BTJD (BJD - 2457000, TDB) in double, `flux`
-and `flux_err` are what the pipeline recommends, `quality` has its raw bits. Nothing was cleaned,
-padded or left out. Descriptions, units and FITS names are in the Arrow schema's metadata.
-
-## Sources and citations
-"""
 
 
-def publish(root: Path) -> None:
-    """Bring the metadata of every pipeline's catalogue, and the dataset card, up to date.
+def publish(root: Path) -> list[str]:
+    """Bring up to date the metadata of every pipeline's catalogue, the card and the Croissant file.
+
+    Returns
+    -------
+    list of str
+        What the user should know, a sentence each.
 
     Raises
     ------
     DatasetError
         A partition is damaged or the disk does not take the files.
     """
-    summaries = []
+    summaries, notes = [], []
     for pipeline in PIPELINES.values():
         remove_empty_pixels(root, pipeline)
         contents = _read_contents(root, pipeline)
-        if contents.pixels:
+        if contents.receipts:
             _write_catalogue(root, pipeline, contents)
-        if contents.sectors:
-            summary = Summary(pipeline, sorted(contents.sectors), contents.rows, contents.synthetic)
-            summaries.append(summary)
+            notes += overtaken_margins(root, pipeline, contents.digest)
+        if contents.rows:
+            summaries.append(_summarise(root, pipeline, contents))
     if summaries:
-        name, split = summaries[0].pipeline.name, f"s{summaries[0].sectors[0]:04d}"
-        write_card(root, summaries, _configs(summaries), _OPENING.format(name=name, split=split))
-
-
-def _configs(summaries: Sequence[Summary]) -> list[str]:
-    lines = ["- HATS", "configs:"]
-    for pipeline, sectors, *_ in summaries:
-        lines += [f"- config_name: {pipeline.name}", "  data_files:"]
-        for sector in sectors:
-            pattern = f"{pipeline.name}/catalog/dataset/Norder=*/Dir=*/Npix=*/s{sector:04d}.parquet"
-            lines += [f"  - split: s{sector:04d}", f'    path: "{pattern}"']
-    return lines
+        write_description(root, summaries)
+    return notes
 
 
 @dataclass
@@ -109,15 +91,31 @@ class _Contents:
     ----------
     identifiers
         Ids by column and pixel.
-    sectors
-        Those with at least one light curve: Hugging Face datasets fails on a split without.
+    receipts
+        By file.
     """
 
     identifiers: dict[str, dict[int, pa.ChunkedArray]]
-    sectors: set[int] = field(default_factory=set)
+    receipts: dict[Path, Receipt] = field(default_factory=dict)
     pixels: set[int] = field(default_factory=set)
-    rows: int = 0
-    synthetic: bool = False
+
+    @property
+    def rows(self) -> int:
+        return sum(receipt.written for receipt in self.receipts.values())
+
+    @property
+    def synthetic(self) -> bool:
+        return any(receipt.synthetic for receipt in self.receipts.values())
+
+    @property
+    def digest(self) -> str:
+        return digest_of(self.receipts.values())
+
+    def stars(self, column: str) -> int:
+        """Count the different ids of a column."""
+        chunks = [chunk for ids in self.identifiers[column].values() for chunk in ids.chunks]
+        count = pc.count_distinct(pa.chunked_array(chunks, pa.int64()), mode="only_valid")
+        return int(count.as_py())
 
 
 def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
@@ -125,18 +123,27 @@ def _read_contents(root: Path, pipeline: Pipeline) -> _Contents:
     read = partial(_read_partition, columns=list(pipeline.indexes), schema=arrow_schema(pipeline))
     places = list(partitions(root, pipeline))
     found = for_each(read, (path for *_, path in places), root)
-    for (pixel, sector, _), (receipt, identifiers) in zip(places, found, strict=True):
-        if receipt.written:
-            contents.sectors.add(sector)
+    for (pixel, _, path), (receipt, identifiers) in zip(places, found, strict=True):
+        contents.receipts[path] = receipt
         contents.pixels.add(pixel)
-        contents.rows += receipt.written
-        contents.synthetic |= receipt.synthetic
         for column, by_pixel in contents.identifiers.items():
             chunks = by_pixel[pixel].chunks if pixel in by_pixel else []
             by_pixel[pixel] = pa.chunked_array(
                 [*chunks, *identifiers[column].chunks], identifiers[column].type
             )
     return contents
+
+
+def _summarise(root: Path, pipeline: Pipeline, contents: _Contents) -> Summary:
+    listings = {number: listing_path(root, pipeline, number) for number in sectors(root, pipeline)}
+    sizes = file_sizes(catalogue_directory(root, pipeline), contents.receipts)
+    return Summary(
+        pipeline=pipeline,
+        sectors=summarise_sectors(contents.receipts.items(), listings, sizes),
+        stars=contents.stars(pipeline.id_name),
+        synthetic=contents.synthetic,
+        columns=row_columns(pipeline),
+    )
 
 
 def _read_partition(path: Path, columns: list[str], schema: pa.Schema) -> tuple[Receipt, pa.Table]:
@@ -153,15 +160,22 @@ def _read_partition(path: Path, columns: list[str], schema: pa.Schema) -> tuple[
     return receipt, identifiers
 
 
-def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> None:
-    directory = catalogue_directory(root, pipeline)
-    lines = "".join(f"{pipeline.healpix_order},{pixel}\n" for pixel in sorted(contents.pixels))
+def write_catalogue_directory(
+    directory: Path, pipeline: Pipeline, pixels: set[int], properties: dict[str, str]
+) -> None:
+    """Write what makes a directory of a pipeline's files a catalogue, or a margin, of HATS."""
+    lines = "".join(f"{pipeline.healpix_order},{pixel}\n" for pixel in sorted(pixels))
     write_text(directory / "partition_info.csv", f"Norder,Npix\n{lines}")
     sink = io.BytesIO()
     pq.write_metadata(arrow_schema(pipeline), sink)
     write_bytes(directory / "dataset" / "_common_metadata", sink.getvalue())
-    _write_properties(directory, _catalogue_properties(pipeline, contents))
+    _write_properties(directory, properties)
 
+
+def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> None:
+    properties = catalogue_properties(pipeline, contents.rows, synthetic=contents.synthetic)
+    directory = catalogue_directory(root, pipeline)
+    write_catalogue_directory(directory, pipeline, contents.pixels, properties)
     for column, identifiers in contents.identifiers.items():
         index = index_directory(root, pipeline, column)
         rows = write_index(index, pipeline.healpix_order, column, identifiers)
@@ -172,16 +186,18 @@ def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> Non
         "hats_primary_table_url": "catalog",
         "all_indexes": " ".join(f"{column} index_{column}" for column in pipeline.indexes),
         "default_index": pipeline.indexes[0],
-    } | _provenance()
-    write_text(root / pipeline.name / "collection.properties", _properties(collection))
+    }
+    collection |= margin_properties(root, pipeline, contents.digest) | _provenance()
+    write_text(root / pipeline.name / COLLECTION, _properties(collection))
 
 
-def _catalogue_properties(pipeline: Pipeline, contents: _Contents) -> dict[str, str]:
-    note = " (SYNTHETIC: made by tessloom's demo archive)" if contents.synthetic else ""
+def catalogue_properties(pipeline: Pipeline, rows: int, *, synthetic: bool) -> dict[str, str]:
+    """Return the properties of a catalogue of so many rows."""
+    note = " (SYNTHETIC: made by tessloom's demo archive)" if synthetic else ""
     return {
         "obs_collection": pipeline.name,
         "dataproduct_type": "object",
-        "hats_nrows": str(contents.rows),
+        "hats_nrows": str(rows),
         "hats_col_ra": "ra",
         "hats_col_dec": "dec",
         "hats_col_healpix": HEALPIX,

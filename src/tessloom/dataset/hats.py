@@ -121,9 +121,8 @@ class HatsFormat:
         return check_catalogue(root, pipeline, files)
 
     def publish(self, root: Path) -> list[str]:
-        """Write the HATS metadata, the indexes and the card."""
-        catalogue.publish(root)
-        return []
+        """Write the HATS metadata, the indexes, the card and the Croissant file."""
+        return catalogue.publish(root)
 
 
 PARQUET = HatsFormat()

@@ -45,12 +45,14 @@ def catalogue_directory(root: Path, pipeline: Pipeline) -> Path:
 
 def partition_path(root: Path, pipeline: Pipeline, pixel: int, sector: int) -> Path:
     """Return the file of one (pixel, sector)."""
+    return catalogue_directory(root, pipeline) / partition_name(pipeline, pixel, sector)
+
+
+def partition_name(pipeline: Pipeline, pixel: int, sector: int) -> str:
+    """Return the path of the file of one (pixel, sector) inside a catalogue."""
     directory = pixel // 10_000 * 10_000  # the HATS standard's Dir
-    return (
-        catalogue_directory(root, pipeline)
-        / f"dataset/Norder={pipeline.healpix_order}/Dir={directory}/Npix={pixel}"
-        / f"s{sector:04d}.parquet"
-    )
+    parent = f"dataset/Norder={pipeline.healpix_order}/Dir={directory}/Npix={pixel}"
+    return f"{parent}/s{sector:04d}.parquet"
 
 
 def listing_path(root: Path, pipeline: Pipeline, sector: int) -> Path:

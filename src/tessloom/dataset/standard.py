@@ -7,8 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from tessloom.dataset.card import Summary, write_card
-from tessloom.dataset.features import ADDED, DEFAULT, HEALPIX_ORDER, choose_features
+from tessloom.dataset.features import ADDED, ALL, DEFAULT, HEALPIX_ORDER, choose_features
 from tessloom.dataset.hdf5 import Hdf5Writer
 from tessloom.dataset.hdf5_contiguous import ContiguousHdf5Writer
 from tessloom.dataset.hdf5_reading import check_arrays, read_hdf5_receipt, read_hdf5_rows
@@ -16,12 +15,14 @@ from tessloom.dataset.layout import visible_files
 from tessloom.dataset.opening import hdf5_file
 from tessloom.dataset.receipt import Receipt, damaged
 from tessloom.dataset.rows import RowFormat
+from tessloom.dataset.standard_card import Contents, write_description
 from tessloom.dataset.storage import for_each, matching
+from tessloom.dataset.summary import file_sizes, summarise_sectors
 from tessloom.errors import DatasetError, RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -35,32 +36,6 @@ _FIRST = "001-of-001.hdf5"
 _PARTITION = re.compile(r"healpix=(\d+)/(?:s(\d{4})-)?001-of-001\.hdf5")
 _PIXEL = re.compile(r"healpix=\d+")
 _LISTING = ".listing"
-_OPENING = """
-## Opening it
-
-```python
-from datasets import load_dataset
-stars = load_dataset(".", "{name}", split="train")
-stars = stars.with_format("numpy", dtype=None)           # dtype=None keeps time in double
-```
-```python
-import h5py
-with h5py.File("{directory}/healpix=.../001-of-001.hdf5") as file:
-    star = 0
-    time = file["time"][star, : file["length"][star]]    # what follows is padding
-```
-
-Arrays have the shape `(n, T)` or `(n,)`. Rows are padded with zeros up to the longest light curve
-of their file; `length` says where the padding starts. `time` is BTJD (BJD - 2457000, TDB) in
-double. `object_id`, `ra`, `dec` (degrees, ICRS) and `healpix` (nside 16, NESTED) are there for
-cross-matching. Nothing was cleaned or left out.
-{notes}
-## Sources and citations
-"""
-_PARTIAL = (
-    "Only some files in {directory} have the arrays {arrays}: h5py reads them there, "
-    "Hugging Face datasets leaves them out."
-)
 
 
 @dataclass(frozen=True)
@@ -233,46 +208,31 @@ class StandardFormat:
         return ()
 
     def publish(self, root: Path) -> list[str]:
-        """Write the card, with which Hugging Face datasets opens the directory."""
-        summaries, configs, information = [], ["configs:"], ["dataset_info:"]
-        notes: list[str] = []
+        """Write the card, with which Hugging Face datasets opens the directory, and Croissant's."""
+        contents = []
         for pipeline in PIPELINES.values():
-            files = list(for_each(_read, self._paths(root, pipeline), root))
-            files = [file for file in files if file.receipt.written]
-            if not files:
-                continue
-            name, directory = pipeline.name, self.directory(root, pipeline).name
-            summaries.append(_summary(pipeline, [file.receipt for file in files]))
-            configs += [f"- config_name: {name}", "  data_files:", "  - split: train"]
-            configs.append(f'    path: "{directory}/healpix=*/*{_FIRST}"')
-            # Hugging Face datasets passes over arrays that are not declared, and fails at a
-            # declared one that a file lacks.
-            kinds = [set(file.kinds.items()) for file in files]
-            shared = dict(sorted(set.intersection(*kinds)))
-            information += [f"- config_name: {name}", "  features:"]
-            for array, kind in shared.items():
-                information += [f"  - name: {array}", f"    {kind}"]
-            others = sorted({array for array, _ in set.union(*kinds)} - shared.keys())
-            if others:
-                notes.append(_PARTIAL.format(directory=directory, arrays=", ".join(others)))
-        if summaries:
-            name = summaries[0].pipeline.name
-            opening = _OPENING.format(name=name, directory=name.upper(), notes="\n".join(notes))
-            write_card(root, summaries, [*configs, *information], opening)
-        return notes
+            paths = self._paths(root, pipeline)
+            files = dict(zip(paths, for_each(_read, paths, root), strict=True))
+            if any(file.receipt.written for file in files.values()):
+                contents.append(self._contents(root, pipeline, files))
+        return write_description(root, contents)
+
+    def _contents(self, root: Path, pipeline: Pipeline, files: Mapping[Path, _File]) -> Contents:
+        directory = self.directory(root, pipeline)
+        receipts = {path: file.receipt for path, file in files.items()}
+        listings = {n: self.listing_path(root, pipeline, n) for n in self.sectors(root, pipeline)}
+        return Contents(
+            pipeline,
+            directory.name,
+            summarise_sectors(receipts.items(), listings, file_sizes(directory, receipts)),
+            any(receipt.synthetic for receipt in receipts.values()),
+            [file.kinds for file in files.values() if file.receipt.written],
+            choose_features(pipeline, (ALL,)),
+        )
 
     def _paths(self, root: Path, pipeline: Pipeline) -> list[Path]:
         found = matching(self.directory(root, pipeline), f"healpix=*/*{_FIRST}")
         return sorted(path for path in found if _PIXEL.fullmatch(path.parent.name))
-
-
-def _summary(pipeline: Pipeline, receipts: Sequence[Receipt]) -> Summary:
-    return Summary(
-        pipeline,
-        sorted({receipt.sector for receipt in receipts}),
-        sum(receipt.written for receipt in receipts),
-        any(receipt.synthetic for receipt in receipts),
-    )
 
 
 class _File(NamedTuple):

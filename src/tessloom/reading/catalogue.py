@@ -206,6 +206,12 @@ class Catalogue:
             )
         )
 
+    def write_margin(self, arcsec: float = 10.0) -> int:
+        """Write a margin cache for LSDB's cross-matches; see `margin.write_margin`."""
+        from tessloom.reading.margin import write_margin  # noqa: PLC0415
+
+        return write_margin(self._root, self.pipeline, arcsec)
+
     def _paths(self, sector: Sectors) -> list[Path]:
         wanted = _sectors(sector)
         return [path for _, of, path in self._partitions if wanted is None or of in wanted]
