@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _CROPS = ("random", "start")
 # Files are of very different sizes: with fewer for each shard, row groups are shared out instead.
 _FILES_A_SHARD = 8
+# Windows that are worked on together fit into the processor's cache.
+_CUT_AT_A_TIME = 64
 
 
 class _Part(NamedTuple):
@@ -116,7 +118,7 @@ class Batches:
         for group in self._row_groups(self._parts(epoch, shard, shards), random):
             done = 0
             while done < len(group):
-                rows = slice(done, done + pool.room)
+                rows = slice(done, done + min(pool.room, _CUT_AT_A_TIME))
                 pool.add(group.cut(rows))
                 done = rows.stop
                 if not pool.room:
