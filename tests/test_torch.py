@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import tessloom
-from test_training import ids_in, stored_ids
 from tessloom.errors import NotInDatasetError, RequestError
+from test_training import ids_in, stored_ids
 
 torch = pytest.importorskip("torch")
 

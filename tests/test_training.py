@@ -125,7 +125,8 @@ def test_a_random_crop_is_a_part_of_its_light_curve_and_not_always_the_same(data
             days = batch["time"][row][mask] + batch["time_reference"][row]
             np.testing.assert_allclose(days, curves[key]["time"][where], atol=1e-5)
     assert len(set(starts)) > len(starts) / 2
-    assert max(starts) > 800 > 200 > min(starts)
+    assert max(starts) > 800
+    assert min(starts) < 200
 
 
 @pytest.mark.parametrize("name", ["qlp", "spoc"])
@@ -163,14 +164,14 @@ def test_integers_that_an_era_lacks_are_0_and_floats_nan(dataset: Path, tmp_path
 def test_a_light_curve_without_cadences_is_all_padding(dataset: Path, tmp_path: Path) -> None:
     table = pq.read_table(paths_of(dataset, "tglc")[0], partitioning=None)[:1].combine_chunks()
     row = table.to_pylist()[0]
-    empty = row | {"lightcurve": dict.fromkeys(row["lightcurve"], [])}
+    empty = row | {"lightcurve": {name: [] for name in row["lightcurve"]}}
     pq.write_table(pa.Table.from_pylist([row, empty], table.schema), tmp_path / "last.parquet")
     pq.write_table(pa.Table.from_pylist([empty], table.schema), tmp_path / "only.parquet")
     pq.write_table(table.schema.empty_table(), tmp_path / "none.parquet")
     paths = sorted(tmp_path.iterdir())
     (batch,) = replace(batches(dataset), paths=paths, buffer=0).draw()
     assert len(batch["sector"]) == 3
-    assert sorted(batch["mask"].any(axis=1)) == [False, False, True]
+    assert batch["mask"].any(axis=1).sum() == 1
     assert not batch["flux"][~batch["mask"]].any()
 
 
@@ -189,8 +190,8 @@ def test_masks_are_those_of_clean(mask: str | int | None, dataset: Path) -> None
 @pytest.mark.parametrize("shards", [1, 2, 60])
 def test_each_light_curve_comes_once_over_all_shards(name: str, shards: int, dataset: Path) -> None:
     drawn = batches(dataset, name, batch_size=4, length=3, buffer=8)
-    found = [ids_in(drawn.draw(1, shard, shards)) for shard in range(shards)]
-    assert Counter(sum(found, [])) == stored_ids(dataset, name)
+    found = [ids for shard in range(shards) for ids in ids_in(drawn.draw(1, shard, shards))]
+    assert Counter(found) == stored_ids(dataset, name)
 
 
 def test_all_batches_but_the_last_are_full(dataset: Path) -> None:
@@ -203,7 +204,7 @@ def test_all_batches_but_the_last_are_full(dataset: Path) -> None:
 
 
 def test_without_a_buffer_they_come_in_the_dataset_s_order(dataset: Path) -> None:
-    expected = []
+    expected: list[tuple[int, ...]] = []
     for path in paths_of(dataset, "tglc"):
         columns = pq.read_table(path, columns=[*LIGHT_CURVE_ID], partitioning=None)
         rows = (columns[name].fill_null(0).to_pylist() for name in LIGHT_CURVE_ID)

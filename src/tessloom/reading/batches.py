@@ -7,7 +7,7 @@ from there into its batch.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from tessloom.dataset.schema import LIGHT_CURVE
 from tessloom.errors import RequestError
 from tessloom.reading.masks import masked_bits
 from tessloom.reading.splits import Splits
-from tessloom.reading.windows import IDS, RowGroup, Windows
+from tessloom.reading.windows import RowGroup, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

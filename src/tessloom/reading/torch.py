@@ -27,7 +27,8 @@ class TorchDataset(IterableDataset[dict[str, torch.Tensor]]):
         super().__init__()
         self.batches = batches
         # Shared, so that it reaches workers that stay from epoch to epoch.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros((), dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call,unused-ignore]
 
     def set_epoch(self, epoch: int) -> None:
         """Take another order, and other crops, from the next iteration on."""
