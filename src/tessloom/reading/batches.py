@@ -1,33 +1,48 @@
-"""Light curves of one length, in batches, for training: cropped or padded, shuffled, sharded.
+"""Light curves of one length, in batches, for training: cropped or padded, shuffled, shared out.
 
-All is done for a row group at a time; nothing here knows PyTorch.
+Nothing here knows PyTorch. A light curve's window is copied out of its row group into a pool, and
+from there into its batch.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from tessloom.dataset.identity import file_identifiers
 from tessloom.dataset.opening import parquet_file
+from tessloom.dataset.receipt import damaged
 from tessloom.dataset.schema import LIGHT_CURVE
 from tessloom.errors import RequestError
+from tessloom.reading.masks import masked_bits
 from tessloom.reading.splits import Splits
+from tessloom.reading.windows import RowGroup, Windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
-    import pyarrow as pa
 
     from tessloom.pipelines import Pipeline
-
-    # Arrays of equal first axes, by name.
-    Arrays = dict[str, npt.NDArray[Any]]
+    from tessloom.reading.windows import Arrays
 
 _CROPS = ("random", "start")
+# Files are of very different sizes: with fewer for each shard, row groups are shared out instead.
+_FILES_A_SHARD = 8
+# Windows that are worked on together fit into the processor's cache.
+_CUT_AT_A_TIME = 64
+
+
+class _Part(NamedTuple):
+    """What one shard reads at a time: a file, or one of its row groups."""
+
+    path: Path
+    row_group: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +67,7 @@ class Batches:
     length: int = 1024
     batch_size: int = 64
     crop: str = "random"
-    mask: str | None = "default"
+    mask: str | int | None = "default"
     reference: float | None = None
     buffer: int = 4096
     seed: int = 0
@@ -68,10 +83,11 @@ class Batches:
             raise RequestError("length and batch_size are at least 1, buffer at least 0")
         if self.crop not in _CROPS:
             raise RequestError(f"crop is {self.crop!r}: choose from {_CROPS}")
-        if self.mask not in {None, "default", "hardest"}:
-            raise RequestError(f"mask is {self.mask!r}: choose default, hardest or None")
+        if self.reference is not None and not np.isfinite(self.reference):
+            raise RequestError(f"time can't be counted from {self.reference}")
         if self.split is not None:
-            self.splits.holds(self.split, np.zeros(0, np.int64))
+            self.splits.check(self.split)
+        self._windows()
 
     def draw(self, epoch: int = 0, shard: int = 0, shards: int = 1) -> Iterator[Arrays]:
         """Yield batches.
@@ -81,101 +97,130 @@ class Batches:
         epoch
             With each another order and, with random crops, other crops.
         shard, shards
-            Which part of the files is read, of how many.
+            Which part of the light curves is read, of how many; parts are about as large.
 
         Yields
         ------
         dict
             Columns, shape ``(n, length)``: floats in float32, ``time`` counted from
             ``time_reference`` (float64, ``(n,)``), 0 where ``mask`` is false. ``mask`` is true
-            where there is a cadence with time and flux that no flag takes out; other columns may
-            be NaN there. And ``tic_id``, ``gaia_dr3_id`` (0: none) and ``sector``, ``(n,)``.
+            where there is a cadence with time and flux that no flag takes out; there other columns
+            may be NaN, and integers that the era lacks are 0. And ``tic_id``, ``gaia_dr3_id`` (0:
+            none) and ``sector``, ``(n,)``. The last batch of a shard may be smaller.
+
+        Raises
+        ------
+        DatasetError
+            A file is damaged.
         """
-        order = np.random.default_rng([self.seed, epoch])
-        paths = list(self.paths)
-        if self.buffer:
-            order.shuffle(paths)
         random = np.random.default_rng([self.seed, epoch, shard])
-        pool: list[Arrays] = []
-        count = 0
-        for rows in self._row_groups(paths[shard::shards], random):
-            pool.append(rows)
-            count += len(rows["sector"])
-            if count >= self.buffer + self.batch_size:
-                mixed = self._mixed(pool, random)
-                # Half of the buffer stays, to be mixed with those that come.
-                stop = (count - self.buffer // 2) // self.batch_size * self.batch_size
-                yield from _in_batches(mixed, stop, self.batch_size)
-                pool = [{name: values[stop:] for name, values in mixed.items()}]
-                count -= stop
-        if count:
-            yield from _in_batches(self._mixed(pool, random), count, self.batch_size)
+        pool = _Pool(self.buffer + self.batch_size, random if self.buffer else None)
+        for group in self._row_groups(self._parts(epoch, shard, shards), random):
+            done = 0
+            while done < len(group):
+                rows = slice(done, done + min(pool.room, _CUT_AT_A_TIME))
+                pool.add(group.cut(rows))
+                done = rows.stop
+                if not pool.room:
+                    yield pool.take(self.batch_size)
+        while pool.held:
+            yield pool.take(self.batch_size)
 
-    def _mixed(self, pool: Sequence[Arrays], random: np.random.Generator) -> Arrays:
-        rows = {name: np.concatenate([part[name] for part in pool]) for name in pool[0]}
+    def _parts(self, epoch: int, shard: int, shards: int) -> Sequence[_Part]:
+        parts = [_Part(path, None) for path in self.paths]
+        if shards > 1 and len(parts) < _FILES_A_SHARD * shards:
+            parts = [_Part(path, n) for path in self.paths for n in range(_row_groups(path))]
         if self.buffer:
-            order = random.permutation(len(rows["sector"]))
-            rows = {name: values[order] for name, values in rows.items()}
-        return rows
+            np.random.default_rng([self.seed, epoch]).shuffle(parts)
+        return parts[shard::shards]
 
-    def _row_groups(self, paths: Sequence[Path], random: np.random.Generator) -> Iterator[Arrays]:
-        flags = [mask.column for mask in self.pipeline.masks] if self.mask else []
-        series = dict.fromkeys([*self.columns, "time", "flux", *flags])
-        names = ["tic_id", "gaia_dr3_id", "sector", *(f"{LIGHT_CURVE}.{name}" for name in series)]
-        for path in paths:
-            with parquet_file(path) as file:
-                for number in range(file.num_row_groups):
-                    table = file.read_row_group(number, names).combine_chunks()
-                    for batch in table.to_batches():
-                        rows = self._of_one_length(batch, random)
-                        if len(rows["sector"]):
-                            yield rows
+    def _row_groups(
+        self, parts: Sequence[_Part], random: np.random.Generator
+    ) -> Iterator[RowGroup]:
+        windows = self._windows()
+        ids = [keyword.name for keyword in self.pipeline.keywords if keyword.name.endswith("_id")]
+        names = [*ids, "sector", *(f"{LIGHT_CURVE}.{name}" for name in windows.series)]
+        for path, row_group in parts:
+            try:
+                with parquet_file(path) as file:
+                    numbers = range(file.num_row_groups) if row_group is None else [row_group]
+                    for number in numbers:
+                        table = file.read_row_group(number, names)
+                        for batch in table.combine_chunks().to_batches():
+                            yield RowGroup.of(windows, batch, self._chosen(batch), random)
+            except (OSError, pa.ArrowException) as error:
+                raise damaged(path, error) from error
 
-    def _of_one_length(self, batch: pa.RecordBatch, random: np.random.Generator) -> Arrays:
-        """Return the rows of the split, cropped or padded."""
-        ids = {name: _numbers(batch.column(name)) for name in ("tic_id", "gaia_dr3_id", "sector")}
-        chosen = np.arange(len(batch))
-        if self.split is not None:
-            stars = np.where(ids["tic_id"], ids["tic_id"], ids["gaia_dr3_id"])
-            chosen = np.flatnonzero(self.splits.holds(self.split, stars))
-        light_curves = batch.column(LIGHT_CURVE)
-        offsets = light_curves.field(0).offsets.to_numpy()
-        starts, lengths = offsets[:-1][chosen], np.diff(offsets)[chosen]
-        if self.crop == "random":
-            skipped = random.integers(0, np.maximum(lengths - self.length, 0) + 1)
-            starts, lengths = starts + skipped, lengths - skipped
-        step = np.arange(self.length)
-        inside = step < lengths[:, None]
-        at = np.where(inside, starts[:, None] + step, starts[:, None])
-        series = {
-            field.name: light_curves.field(number).values.to_numpy(zero_copy_only=False)[at]
-            for number, field in enumerate(light_curves.type)
-        }
-        kept = inside & np.isfinite(series["time"]) & np.isfinite(series["flux"])
-        for mask in self.pipeline.masks if self.mask else ():
-            bits = mask.default if self.mask == "default" else mask.hardest
-            # A column that an era lacks is one of NaN.
-            flags = np.nan_to_num(series[mask.column]).astype(np.int64)
-            kept &= (flags & bits) == 0
-        first = np.where(inside & np.isfinite(series["time"]), series["time"], np.inf).min(axis=1)
-        reference = np.where(np.isfinite(first), first, 0.0)
-        if self.reference is not None:
-            reference = np.full(len(chosen), float(self.reference))
-        series["time"] = series["time"] - reference[:, None]
-        rows = {name: np.where(kept, _single(series[name]), 0) for name in self.columns}
-        rows |= {"mask": kept, "time_reference": reference}
-        return rows | {name: values[chosen] for name, values in ids.items()}
+    def _chosen(self, batch: pa.RecordBatch) -> npt.NDArray[np.intp]:
+        """Return the numbers of the rows that are in the split."""
+        if self.split is None:
+            return np.arange(len(batch))
+        stars = pc.coalesce(batch.column("tic_id"), file_identifiers(self.pipeline, batch), 0)
+        return np.flatnonzero(self.splits.holds(self.split, stars.to_numpy()))
+
+    def _windows(self) -> Windows:
+        return Windows(
+            columns=self.columns,
+            length=self.length,
+            at_random=self.crop == "random",
+            bits={} if self.mask is None else masked_bits(self.pipeline, self.mask),
+            reference=self.reference,
+        )
 
 
-def _numbers(column: pa.Array) -> npt.NDArray[np.int64]:
-    return np.asarray(column.fill_null(0)).astype(np.int64)
+class _Pool:
+    """Rows that wait to be drawn, at most `size`.
+
+    Parameters
+    ----------
+    random
+        Draws at random; None: the first come first.
+    """
+
+    def __init__(self, size: int, random: np.random.Generator | None) -> None:
+        self._random = random
+        self._rows: Arrays = {}
+        # Places in the arrays: first those that are taken.
+        self._places = np.arange(size)
+        self.held = 0
+
+    @property
+    def room(self) -> int:
+        """How many more it takes."""
+        return len(self._places) - self.held
+
+    def add(self, rows: Arrays) -> None:
+        """Take rows in."""
+        if not self._rows:
+            size = len(self._places)
+            self._rows = {
+                name: np.empty((size, *values.shape[1:]), values.dtype)
+                for name, values in rows.items()
+            }
+        count = len(rows["mask"])
+        places = self._places[self.held : self.held + count]
+        for name, values in rows.items():
+            self._rows[name][places] = values
+        self.held += count
+
+    def take(self, count: int) -> Arrays:
+        """Give rows away."""
+        count = min(count, self.held)
+        held = self._places[: self.held]
+        drawn = (
+            np.arange(count)
+            if self._random is None
+            else self._random.choice(self.held, count, replace=False)
+        )
+        places = held[drawn]
+        self._places[: self.held] = np.concatenate([np.delete(held, drawn), places])
+        self.held -= count
+        return {name: values[places] for name, values in self._rows.items()}
 
 
-def _single(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return values.astype(np.float32) if values.dtype.kind == "f" else values
-
-
-def _in_batches(rows: Arrays, stop: int, size: int) -> Iterator[Arrays]:
-    for start in range(0, stop, size):
-        part = slice(start, min(start + size, stop))
-        yield {name: values[part] for name, values in rows.items()}
+def _row_groups(path: Path) -> int:
+    try:
+        with parquet_file(path) as file:
+            return int(file.num_row_groups)
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from error

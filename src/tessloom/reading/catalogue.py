@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    from datasets import Dataset as HuggingFaceDataset
+    from datasets import IterableDataset
 
     from tessloom.pipelines import Pipeline
     from tessloom.reading.torch import TorchDataset
@@ -149,7 +151,7 @@ class Catalogue:
         length: int = 1024,
         batch_size: int = 64,
         crop: str = "random",
-        mask: str | None = "default",
+        mask: str | int | None = "default",
         time_reference: float | None = None,
         shuffle_buffer: int = 4096,
         seed: int = 0,
@@ -165,18 +167,19 @@ class Catalogue:
         columns
             Of the light curve.
         split, splits
-            ``train``, ``validation`` or ``test``, and their shares; None: all stars. A star is in
-            the same split in all sectors and pipelines.
+            ``train``, ``validation`` or ``test``, and their shares (`splits.Splits`); None: all
+            stars. A star is in the same split in all sectors and pipelines.
         length
             Cadences of a light curve: longer ones are cropped, shorter ones padded with zeros.
         crop
             ``random``: another part each time; ``start``: the first cadences.
         mask
-            Cadences that are taken out: ``default``, ``hardest``, or None for those without a time
-            or a flux alone.
+            Cadences that are taken out: ``default``, ``hardest``, or bits of ``quality``; None:
+            only those without a time or a flux.
         time_reference
             BTJD from which time is counted before it becomes float32, in which BTJD itself would be
-            good to 20 seconds. None: from the first time of each light curve.
+            good to 20 seconds; it is good to a second up to 128 days from here. None: from the
+            first time of what is left of each light curve.
         shuffle_buffer
             Light curves among which batches are drawn; 0: in the dataset's order.
         seed
@@ -185,10 +188,14 @@ class Catalogue:
         Raises
         ------
         RequestError
-            There is no such column or choice, or fewer files than the request leaves.
+            There is no such column or choice.
+        NotInDatasetError
+            There is nothing of these sectors.
         """
         from tessloom.reading.torch import TorchDataset  # noqa: PLC0415
 
+        if isinstance(columns, str):
+            raise RequestError(f"columns is {columns!r}: give a list, such as ['time', 'flux']")
         return TorchDataset(
             Batches(
                 pipeline=self.pipeline,
@@ -212,9 +219,36 @@ class Catalogue:
 
         return write_margin(self._root, self.pipeline, arcsec)
 
+    def to_hf(
+        self, sector: Sectors = None, *, streaming: bool = False
+    ) -> HuggingFaceDataset | IterableDataset:
+        """Return a Hugging Face dataset (``pip install datasets``); nothing goes over the network.
+
+        Parameters
+        ----------
+        streaming
+            Whether rows are read when they are iterated over, as plain values; else they are
+            copied into the cache of Hugging Face datasets once and come as numpy arrays, each
+            column in its own type, so that time stays double.
+
+        Raises
+        ------
+        NotInDatasetError
+            There is nothing of these sectors.
+        """
+        from tessloom.reading.huggingface import hugging_face_dataset  # noqa: PLC0415
+
+        return hugging_face_dataset(self._paths(sector), streaming=streaming)
+
     def _paths(self, sector: Sectors) -> list[Path]:
         wanted = _sectors(sector)
-        return [path for _, of, path in self._partitions if wanted is None or of in wanted]
+        found = [path for _, of, path in self._partitions if wanted is None or of in wanted]
+        if not found:
+            raise NotInDatasetError(
+                f"{self._root} has nothing of sector {sector} from {self.pipeline.title}; it has "
+                f"{', '.join(map(str, self.sectors))}"
+            )
+        return found
 
     def _select(
         self,

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from datasets import Dataset as HuggingFaceDataset
+    from datasets import IterableDataset
+
     from tessloom.dataset.storage import Place
     from tessloom.reading.catalogue import Sectors
     from tessloom.reading.light_curve import LightCurve
@@ -120,6 +123,14 @@ class Dataset(Mapping[str, Catalogue]):
             star = next(value for value in (tic, gaia, object_id) if value is not None)
             raise NotInDatasetError(f"{self.root} has no light curve of {star}")
         return found
+
+    def to_hf(
+        self, sector: Sectors = None, *, streaming: bool = False
+    ) -> dict[str, HuggingFaceDataset | IterableDataset]:
+        """Return Hugging Face datasets by the names of the pipelines; see `Catalogue.to_hf`."""
+        return {
+            name: catalogue.to_hf(sector, streaming=streaming) for name, catalogue in self.items()
+        }
 
     def match(self, column: str = "tic_id") -> Match:
         """Return the stars that every pipeline of the dataset has, by an id.

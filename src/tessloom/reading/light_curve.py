@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tessloom.errors import RequestError
+from tessloom.reading.masks import masked_bits
 from tessloom.reading.rows import column_units
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
     from astropy.timeseries import TimeSeries
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from tessloom.pipelines import Pipeline
 
-_MASKS = ("default", "hardest")
 _NORMALISATIONS = ("median", "none")
 # BTJD is BJD - 2457000, on the scale TDB.
 _BTJD = 2_457_000.0
@@ -138,7 +138,7 @@ class LightCurve:
             There is no such mask.
         """
         bad = ~(np.isfinite(self.time) & np.isfinite(self.flux))
-        for column, bits in self._masks(mask):
+        for column, bits in masked_bits(self.pipeline, mask).items():
             if column in self.columns:
                 bad |= (self.columns[column].astype(np.int64) & bits) != 0
         return bad
@@ -236,15 +236,6 @@ class LightCurve:
         from tessloom.reading.plot import plot_light_curve  # noqa: PLC0415
 
         return plot_light_curve(self, axes, mask)
-
-    def _masks(self, mask: str | int) -> Iterator[tuple[str, int]]:
-        if isinstance(mask, int) and not isinstance(mask, bool):
-            yield "quality", mask
-            return
-        if mask not in _MASKS:
-            raise RequestError(f"mask is {mask!r}: choose from {_MASKS}, or give bits of quality")
-        for declared in self.pipeline.masks:
-            yield declared.column, declared.default if mask == "default" else declared.hardest
 
     def _slices(self) -> list[slice]:
         stops = np.cumsum(self.lengths).tolist()

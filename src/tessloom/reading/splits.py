@@ -34,7 +34,7 @@ class Splits:
 
     def __post_init__(self) -> None:
         shares = list(asdict(self).values())
-        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+        if not (min(shares) >= 0 and abs(sum(shares) - 1) < 1e-9):  # NaN neither
             raise RequestError(f"the shares of the splits are {shares}: they must add up to 1")
 
     def holds(self, split: str, stars: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -45,15 +45,25 @@ class Splits:
         RequestError
             There is no such split.
         """
-        shares = asdict(self)
-        if split not in shares:
-            raise RequestError(f"there is no split {split!r}: choose from {', '.join(shares)}")
-        stops = np.cumsum(list(shares.values()))
-        number = list(shares).index(split)
-        start = stops[number] - shares[split]
-        last = number == len(shares) - 1
+        names = self.check(split)
+        # Rounded, the shares may add up to a little less than 1.
+        borders = [0.0, *np.cumsum(list(asdict(self).values()))[:-1], np.inf]
+        number = names.index(split)
         fractions = star_fractions(stars)
-        return np.asarray((fractions >= start) & ((fractions < stops[number]) | last))
+        return np.asarray((fractions >= borders[number]) & (fractions < borders[number + 1]))
+
+    def check(self, split: str) -> list[str]:
+        """Return the names of the splits.
+
+        Raises
+        ------
+        RequestError
+            There is no such split.
+        """
+        names = list(asdict(self))
+        if split not in names:
+            raise RequestError(f"there is no split {split!r}: choose from {', '.join(names)}")
+        return names
 
 
 def star_fractions(stars: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

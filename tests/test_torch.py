@@ -1,0 +1,72 @@
+"""PyTorch's view of a dataset: workers, ranks and epochs."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+import tessloom
+from tessloom.errors import NotInDatasetError, RequestError
+from test_training import ids_in, stored_ids
+
+torch = pytest.importorskip("torch")
+
+RANK = """
+import json, os, sys
+import torch, tessloom
+os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
+out, store, rank = sys.argv[1:]
+torch.distributed.init_process_group(
+    "gloo", init_method=f"file://{store}", rank=int(rank), world_size=2
+)
+stars = tessloom.open(out)["tglc"].torch(length=5, batch_size=4)
+names = ("tic_id", "gaia_dr3_id", "sector")
+print(json.dumps([ids for b in stars for ids in zip(*(b[n].tolist() for n in names))]))
+torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_gives_each_light_curve_once(workers: int, dataset: Path) -> None:
+    stars = tessloom.open(dataset)["tglc"].torch(length=5, batch_size=4)
+    loader = torch.utils.data.DataLoader(stars, batch_size=None, num_workers=workers)
+    found = list(loader)
+    assert {batch["flux"].dtype for batch in found} == {torch.float32}
+    assert {batch["mask"].dtype for batch in found} == {torch.bool}
+    assert Counter(ids_in(found)) == stored_ids(dataset, "tglc")
+
+
+def test_an_epoch_reaches_workers_that_stay(dataset: Path) -> None:
+    stars = tessloom.open(dataset)["tglc"].torch(length=5, batch_size=4)
+    loader = torch.utils.data.DataLoader(
+        stars, batch_size=None, num_workers=1, persistent_workers=True
+    )
+    first, same = ids_in(loader), ids_in(loader)
+    stars.set_epoch(1)
+    other = ids_in(loader)
+    assert first == same != other
+    assert sorted(first) == sorted(other)
+
+
+def test_two_ranks_have_each_light_curve_once(dataset: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", RANK, str(dataset), str(tmp_path / "store")]
+    ranks = [
+        subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True)
+        for rank in range(2)
+    ]
+    answers = [rank.communicate(timeout=120)[0] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0]
+    shares = [[tuple(ids) for ids in json.loads(answer.splitlines()[-1])] for answer in answers]
+    assert all(shares)
+    assert Counter(shares[0] + shares[1]) == stored_ids(dataset, "tglc")
+
+
+def test_what_is_not_there_is_an_error_before_training(dataset: Path) -> None:
+    catalogue = tessloom.open(dataset)["tglc"]
+    with pytest.raises(NotInDatasetError, match="nothing of sector 99"):
+        catalogue.torch(sector=99)
+    with pytest.raises(RequestError, match="give a list"):
+        catalogue.torch("flux")
