@@ -1,4 +1,7 @@
-"""The command line: a thin layer over `tessloom.build` and `tessloom.read_status`."""
+"""The command line: a thin layer over `tessloom.build` and `tessloom.read_status`.
+
+The commands that read light curves are in `cli_reading`.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from tessloom import __version__, cli_pushing
-from tessloom.errors import RequestError, TessloomError
+from tessloom import __version__
+from tessloom.cli_pushing import push
+from tessloom.cli_reading import PLACE, Directory, info, show
+from tessloom.errors import NotInDatasetError, RequestError, TessloomError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -28,7 +33,6 @@ _ARCHIVES = (
     "mast (S3, the static archive, the gateway, in turn), s3, static or gateway alone, demo "
     "(synthetic, works offline), the http(s) address of a mirror, or a folder."
 )
-_PLACE = "The dataset's directory, or its URL: s3://bucket/prefix."
 _FAILURES_SHOWN = 20
 _OPENING = {
     "parquet": """
@@ -67,7 +71,6 @@ app = typer.Typer(
 )
 
 
-Directory = Annotated[str, typer.Argument(metavar="DIR", help=_PLACE)]
 Workers = Annotated[
     int | None,
     typer.Option(
@@ -139,7 +142,7 @@ def build(
         list[str],
         typer.Option("--sector", "-s", help="Sectors: 23, 1-26, 27-, all; may be repeated."),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help=_PLACE)],
+    out: Annotated[str, typer.Option("--out", "-o", help=PLACE)],
     archive: Annotated[
         str,
         typer.Option(envvar=ARCHIVE_VARIABLE, help=_ARCHIVES),
@@ -354,7 +357,8 @@ def serve(
     serve_demo(port, Faults.parse(faults or ""), announce)
 
 
-app.command()(cli_pushing.push)
+for command in (show, info, push):
+    app.command()(command)
 
 
 def _policy(patience: float | None) -> RetryPolicy | None:
@@ -381,6 +385,8 @@ def main() -> None:
         app()
     except RequestError as error:
         _fail(error, WRONG_CALL)
+    except NotInDatasetError as error:
+        _fail(error, INCOMPLETE)
     except TessloomError as error:
         _fail(error, STOPPED)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tessloom.errors import RequestError
+from tessloom.reading.extras import extra
 from tessloom.reading.masks import masked_bits
 from tessloom.reading.rows import column_units
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from tessloom.pipelines import Pipeline
 
-_NORMALISATIONS = ("median", "none")
+_NORMALISATIONS = ("median", "offset", "none")
 # BTJD is BJD - 2457000, on the scale TDB.
 _BTJD = 2_457_000.0
 
@@ -112,10 +113,17 @@ class LightCurve:
         return sum(self.lengths)
 
     def __repr__(self) -> str:
+        sectors = sorted(set(self.sectors))
+        where = f"sector{'s' * (len(sectors) > 1)} {', '.join(map(str, sectors))}"
+        if len(sectors) < len(self.headers):
+            where += f" in {len(self.headers)} parts"
+        return f"<{self.pipeline.title}: {self.name}, {where}, {len(self):,} cadences>"
+
+    @property
+    def name(self) -> str:
+        """The star's: its TIC id, or its Gaia DR3 id if it has none."""
         header = self.headers[0]
-        star = f"TIC {header['tic_id']}" if header["tic_id"] else f"Gaia {header['gaia_dr3_id']}"
-        sectors = ", ".join(map(str, self.sectors))
-        return f"<{self.pipeline.title}: {star}, sectors {sectors}, {len(self):,} cadences>"
+        return f"TIC {header['tic_id']}" if header["tic_id"] else f"Gaia {header['gaia_dr3_id']}"
 
     def parts(self) -> list[LightCurve]:
         """Return the light curves of single sectors and CCDs."""
@@ -159,13 +167,14 @@ class LightCurve:
         )
 
     def stitch(self, normalise: str) -> LightCurve:
-        """Return the light curve with the parts' fluxes on one scale.
+        """Return the light curve with the parts' fluxes on one scale; `clean` it before.
 
         Parameters
         ----------
         normalise
             ``median``: the flux of each part, and its error, are divided by the median of the
-            flux, which is without a unit then; ``none``: they stay as they are.
+            flux, which is without a unit then; ``offset``: the median is subtracted, for faint
+            stars whose background was overestimated; ``none``: they stay as they are.
 
         Raises
         ------
@@ -183,24 +192,25 @@ class LightCurve:
             if not len(known):
                 continue
             median = float(np.median(known))
+            if normalise == "offset":
+                flux[part] -= median
+                continue
             if median <= 0:
                 raise RequestError(
                     f"the median flux of sector {sector} is {median:g}, which nothing can be "
-                    "divided by: leave the sector out, or take normalise='none'"
+                    "divided by: leave the sector out, or take normalise='offset'"
                 )
             flux[part] /= median
             error[part] /= median
         columns |= {"flux": flux.astype(np.float32), "flux_err": error.astype(np.float32)}
-        units = {
-            name: unit for name, unit in self.units.items() if name not in ("flux", "flux_err")
-        }
+        relative = ("flux", "flux_err") if normalise == "median" else ()
+        units = {name: unit for name, unit in self.units.items() if name not in relative}
         return replace(self, columns=columns, units=units)
 
     def to_pandas(self) -> DataFrame:
-        """Return the columns, and the sector of each cadence, as a data frame."""
-        import pandas as pd  # noqa: PLC0415
-
-        return pd.DataFrame(dict(self.columns) | {"sector": np.repeat(self.sectors, self.lengths)})
+        """Return the columns, and sector, camera and CCD of each cadence, as a data frame."""
+        frame: DataFrame = extra("pandas", "lsdb").DataFrame(dict(self.columns) | self._places())
+        return frame
 
     def to_astropy(self) -> TimeSeries:
         """Return a `~astropy.timeseries.TimeSeries`, without the cadences that have no time."""
@@ -214,28 +224,42 @@ class LightCurve:
         for name, values in self.columns.items():
             if name != "time":
                 series[name] = Column(values[known], unit=self.units.get(name))
-        series["sector"] = np.repeat(self.sectors, self.lengths)[known]
+        for name, values in self._places().items():
+            series[name] = values[known]
         series.meta["headers"] = [dict(header) for header in self.headers]
         return series
 
     def to_lightkurve(self) -> LightkurveLightCurve:
-        """Return lightkurve's `~lightkurve.TessLightCurve` (``pip install lightkurve``)."""
-        from lightkurve import TessLightCurve  # noqa: PLC0415
+        """Return lightkurve's `~lightkurve.TessLightCurve` (``tessloom[lightkurve]``).
 
+        Raises
+        ------
+        RequestError
+            It is not installed.
+        """
+        lightkurve = extra("lightkurve", "lightkurve")
         series = self.to_astropy()
         series["time"].format = "btjd" if "btjd" in series["time"].FORMATS else "jd"
         header = self.headers[0]
-        meta = {"LABEL": f"TIC {header['tic_id']}", "TARGETID": header["tic_id"]}
+        meta = {"LABEL": self.name, "TARGETID": header["tic_id"] or header["gaia_dr3_id"]}
         meta |= {"AUTHOR": self.pipeline.name.upper(), "MISSION": "TESS"}
         meta |= {"SECTOR": self.sectors[0] if len(self.headers) == 1 else list(self.sectors)}
         meta |= {"RA": header["ra"], "DEC": header["dec"], "CAMERA": header["camera"]}
-        return TessLightCurve(data=series, meta=meta)
+        meta |= {"NORMALIZED": "flux" not in self.units}
+        made: LightkurveLightCurve = lightkurve.TessLightCurve(data=series, meta=meta)
+        return made
 
     def plot(self, axes: Axes | None = None, mask: str | int = "default") -> Axes:
         """Plot flux against time; masked cadences are grey."""
         from tessloom.reading.plot import plot_light_curve  # noqa: PLC0415
 
         return plot_light_curve(self, axes, mask)
+
+    def _places(self) -> dict[str, npt.NDArray[Any]]:
+        return {
+            name: np.repeat(np.array([header[name] or 0 for header in self.headers]), self.lengths)
+            for name in ("sector", "camera", "ccd")
+        }
 
     def _slices(self) -> list[slice]:
         stops = np.cumsum(self.lengths).tolist()
@@ -253,12 +277,15 @@ def end_to_end(pipeline: Pipeline, rows: Sequence[Mapping[str, Any]]) -> LightCu
     """
     rows = sorted(rows, key=lambda row: (row["sector"], row["camera"], row["ccd"]))
     parts: list[Mapping[str, npt.NDArray[Any] | None]] = [row["lightcurve"] for row in rows]
-    lengths = tuple(len(part["time"]) for part in parts)  # type: ignore[arg-type]
+    # Lists of no cadences at all are taken for lists of nulls.
+    lengths = tuple(max(len(v) for v in (*part.values(), ()) if v is not None) for part in parts)
     columns: dict[str, npt.NDArray[Any]] = {}
     for name in parts[0]:
         known = next((values for part in parts if (values := part[name]) is not None), None)
         if known is None:
-            continue
+            if name not in ("time", "flux"):
+                continue
+            known = np.zeros(0, np.float64 if name == "time" else np.float32)
         nothing = np.nan if known.dtype.kind == "f" else 0
         columns[name] = np.concatenate(
             [
