@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # A second environment, with the last Hugging Face datasets that runs loading scripts.
 DATASETS3 := $(VENV)/datasets3
 
-.PHONY: demo test lint bench load fuzz lock clean
+.PHONY: demo test lint docs torch bench load fuzz lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/tessloom build qlp tglc spoc --sector 23 --tiny --archive demo --out demo-data
@@ -18,6 +18,15 @@ lint: $(VENV)/installed-for-development
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A warning is an error. The result is site/index.html.
+docs: $(VENV)/installed-for-development
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+# For training, and the tests of it. Not among requirements-dev.txt: it weighs more than all the
+# rest together, and which build of it fits depends on the machine.
+torch: $(VENV)/installed-for-development
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 
 # For instance: make bench BENCH="--quick decoding --json results.json"
 BENCH ?=
@@ -48,7 +57,7 @@ lock: $(VENV)/installed-for-development
 		pyproject.toml --group datasets3 --output-file requirements-datasets3.txt
 
 clean:
-	rm -rf $(VENV) demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) demo-data site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tessloom needs Python 3.11 or later; choose one with: make PYTHON=python3.12")'
