@@ -89,13 +89,8 @@ def test_what_could_not_be_had_stands_on_the_card_with_its_reasons(
     ((_, _, written, asked, share, _, failures),) = tables((tmp_path / "README.md").read_text())[1]
     assert (int(written), int(asked)) == (status.written, status.asked)
     assert float(share.removesuffix(" %")) == pytest.approx(100 * status.written / 60, abs=0.1)
-<<<<<<< HEAD
-    counts = [failure.split(" ", 1) for failure in failures.split(", ")]
-    assert {reason: int(count) for count, reason in counts} == status.reasons()
-=======
     said = [failure.split(" ", 1) for failure in failures.split(", ")]
     assert {reason: int(count) for count, reason in said} == status.reasons()
->>>>>>> six-card
 
 
 def test_one_light_curve_that_is_missing_is_never_rounded_away() -> None:
@@ -298,19 +293,10 @@ def test_hugging_face_is_not_led_astray_by_the_croissant_file(
 
 def test_the_card_of_hdf5_describes_its_arrays(hdf5: Path) -> None:
     text = (hdf5 / "README.md").read_text("utf-8")
-<<<<<<< HEAD
-    card: Any = DatasetCard(text)
-    for name, rows in zip(("qlp", "spoc"), tables(text)[2:], strict=True):
-        (features,) = (
-            info["features"]
-            for info in card.data.to_dict()["dataset_info"]
-            if info["config_name"] == name
-=======
     data = DatasetCard.load(hdf5 / "README.md").data.to_dict()
     for name, rows in zip(("qlp", "spoc"), tables(text)[2:], strict=True):
         (features,) = (
             info["features"] for info in data["dataset_info"] if info["config_name"] == name
->>>>>>> six-card
         )
         assert [row[0] for row in rows] == [feature["name"] for feature in features]
         described = {row[0]: row for row in rows}

@@ -92,13 +92,7 @@ def test_the_folder_is_given_to_the_stub_of_the_hub_s_client(dataset: Path, hub:
     assert (asked["repo_id"], asked["repo_type"]) == ("me/tess-light-curves", "dataset")
     assert Path(asked["folder_path"]) == dataset
     names = [*visible(dataset), ".tessloom.lock"]
-<<<<<<< HEAD
-    left = huggingface_hub.utils.filter_repo_objects(  # type: ignore[attr-defined]
-        names, ignore_patterns=asked["ignore_patterns"]
-    )
-=======
     left = filter_repo_objects(names, ignore_patterns=asked["ignore_patterns"])
->>>>>>> six-card
     assert sorted(left) == sorted(done.files) == sorted(visible(dataset))
     assert "are uploaded" in str(done)
 
