@@ -155,13 +155,6 @@ def test_a_copy_of_the_archive_gives_what_the_archive_gives(
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_an_archive_may_be_a_path(realdata: Path, tmp_path: Path) -> None:
-    report = tessloom.build("qlp", sector=24, out=tmp_path / "out", archive=realdata)
-    assert report.complete
-    with pytest.raises(RequestError, match="the archive is 7"):
-        tessloom.build("qlp", sector=24, out=tmp_path / "out", archive=7)  # type: ignore[arg-type]
-
-
 def test_the_collection_s_own_directory_is_enough(
     name: str, mirrored: dict[str, tuple[Path, Path]], tmp_path: Path
 ) -> None:
@@ -281,6 +274,13 @@ def test_of_several_versions_of_a_file_the_newest_is_taken(
     assert report.complete
     assert "have a newer version" in str(report)
     assert written_ids(tmp_path / "data", "qlp") == [file_key("qlp", first)[0]]
+
+
+def test_an_archive_may_be_a_path(realdata: Path, tmp_path: Path) -> None:
+    report = tessloom.build("qlp", sector=24, out=tmp_path / "out", archive=realdata)
+    assert report.complete
+    with pytest.raises(RequestError, match="the archive is 7"):
+        tessloom.build("qlp", sector=24, out=tmp_path / "out", archive=7)  # type: ignore[arg-type]
 
 
 def test_an_empty_folder_and_none_at_all_are_clear_errors(tmp_path: Path) -> None:
