@@ -244,3 +244,38 @@ def test_several_pipelines_and_sectors_are_built_by_one_call(
     assert built == [("spoc", 24), ("spoc", 23), ("qlp", 24), ("qlp", 23)]
     assert report.built == len(partition_files(tmp_path))
     assert report.complete
+
+
+def test_a_tilde_is_the_home_directory_wherever_a_path_is_given(
+    server: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    (home / "ids.txt").write_text(f"{script_ids('qlp', 23)[0]}\n", "utf-8")
+    paths: dict[str, Any] = {"targets": "~/ids.txt", "keep_fits": "~/fits", "log_file": "~/log"}
+    assert build(Path("~/data"), server, **paths).complete
+    assert tessloom.build("qlp", sector=23, out="~/again", archive="~/fits").complete
+    assert tessloom.read_status("~/data") == tessloom.read_status(home / "data")
+    assert {path.name for path in home.iterdir()} == {"ids.txt", "fits", "log", "data", "again"}
+    assert list(tmp_path.iterdir()) == [home]
+
+
+@pytest.mark.parametrize("out", [None, 7, b"data"])
+def test_what_is_no_path_names_no_directory(
+    out: Any, server: DemoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match="is not the dataset's directory"):
+        build(out, server, limit=1)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("identifier", ["7", "x", 7.5, -1, 2**63, True])
+def test_targets_that_are_no_ids_are_a_wrong_call(
+    identifier: Any, server: DemoServer, tmp_path: Path
+) -> None:
+    with pytest.raises(RequestError, match="in targets is not an id"):
+        build(tmp_path / "data", server, targets=[identifier])
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tessloom.archive import event_loop
@@ -83,7 +84,7 @@ def find_archive(text: str) -> ArchiveAddress:
         return ARCHIVES[text]
     if any(part.strip() in ARCHIVES or "://" in part for part in text.split(",")):
         return mirrors_at(text)
-    folder = Path(text)
+    folder = Path(os.path.expanduser(text))  # noqa: PTH111 - no error where nobody has the name
     if folder.is_dir():
         return Folder(root=folder.resolve())
     known = ", ".join(("demo", *ARCHIVES))

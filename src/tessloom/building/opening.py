@@ -18,6 +18,7 @@ from tessloom.archive import (
     with_policy,
 )
 from tessloom.building.request import parse_count
+from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +33,7 @@ ARCHIVE_VARIABLE = "TESSLOOM_ARCHIVE"
 
 @contextmanager
 def open_archive(
-    name: str | None,
+    name: str | os.PathLike[str] | None,
     *,
     connections: int | None = None,
     policy: RetryPolicy | None = None,
@@ -56,6 +57,9 @@ def open_archive(
         connections = parse_count("connections", connections)
     if name is None:
         name = os.environ.get(ARCHIVE_VARIABLE) or "mast"
+    name = os.fspath(name) if isinstance(name, os.PathLike) else name
+    if not isinstance(name, str):
+        raise RequestError(f"the archive is {name!r}: give a name, an address or a folder")
     with _demo() if name == DEMO else nullcontext(find_archive(name)) as found:
         if isinstance(found, Mirrors):
             yield with_policy(found, connections=connections, policy=policy, hosts=redirect_hosts)

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +13,14 @@ import numpy as np
 from tessloom.archive import TINY, Selection, read_target_ids
 from tessloom.building.workers import Workers
 from tessloom.dataset.formats import choose_format
+from tessloom.dataset.storage import local_path
 from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES, Pipeline, get_pipeline
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from distributed import Client
 
@@ -153,12 +154,21 @@ def parse_selection(
         raise RequestError("tiny excludes limit, sample and targets: choose one")
     identifiers: tuple[int, ...] | None
     if isinstance(targets, str | os.PathLike):
-        identifiers = read_target_ids(Path(targets))
+        identifiers = read_target_ids(local_path(targets))
     else:
-        identifiers = None if targets is None else tuple(sorted(set(targets)))
+        identifiers = None if targets is None else _parse_ids(targets)
     if identifiers == ():
         raise RequestError("targets names no ids")
     return Selection(limit=TINY if tiny else limit, sample=sample, targets=identifiers)
+
+
+def _parse_ids(targets: Iterable[int]) -> tuple[int, ...]:
+    identifiers = set(targets)
+    for identifier in identifiers:
+        whole = isinstance(identifier, int | np.integer) and not isinstance(identifier, bool)
+        if not whole or not 0 <= identifier < 2**63:
+            raise RequestError(f"{identifier!r} in targets is not an id: they are whole numbers")
+    return tuple(sorted(map(int, identifiers)))
 
 
 def parse_format(
@@ -204,7 +214,7 @@ def parse_folder(name: str, folder: str | os.PathLike[str] | None) -> Path | Non
         return None
     if "://" in os.fspath(folder) or not os.fspath(folder):
         raise RequestError(f"{name} must be a path of this machine, not {os.fspath(folder)!r}")
-    return Path(folder)
+    return local_path(folder)
 
 
 def parse_count(name: str, number: int) -> int:

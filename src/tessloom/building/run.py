@@ -66,7 +66,7 @@ def build(
     *,
     sector: int | str | Iterable[int | str],
     out: Place,
-    archive: str | None = None,
+    archive: str | os.PathLike[str] | None = None,
     tiny: bool = False,
     limit: int | None = None,
     sample: int | None = None,

@@ -59,12 +59,14 @@ def open_directory(place: Place) -> Path:
     DatasetError
         The store can't be used so: an account or credentials are missing.
     """
+    if not isinstance(place, str | os.PathLike) and not hasattr(place, "storage_options"):
+        raise RequestError(f"{place!r} is not the dataset's directory: give a path or a URL")
     text = os.fspath(place) if isinstance(place, str | os.PathLike) else str(place)
     if not text.strip():
         raise RequestError("the dataset's directory has no name: for this one give a full stop")
     match = _URL.fullmatch(text)
     if match is None:
-        return Path(text)
+        return local_path(text)
     scheme, rest = match[1].lower(), match[2]
     if scheme in _LOCAL:
         return Path(rest)
@@ -96,6 +98,18 @@ def open_directory(place: Place) -> Path:
     except Exception as error:  # whatever a library makes of an account that is not named
         raise cannot_use(root, error) from error
     return root
+
+
+def local_path(text: str | os.PathLike[str]) -> Path:
+    """Return a path of this machine; ``~`` is the home directory.
+
+    The shell leaves it as it is in ``--out=~/data``, Python does everywhere, and Arrow does not:
+    one dataset would come to lie in two places.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise RequestError(f"{os.fspath(text)} can't be found: {error}") from error
 
 
 def is_shared(path: Path) -> bool:
