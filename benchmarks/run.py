@@ -21,6 +21,7 @@ from decoding import decoding
 from downloads import downloading, waiting
 from fields import ERAS, HALF_HOUR, LONG, Field
 from memory import memory
+from opened import opened
 from reading import reading
 from startup import startup
 from table import print_head, print_line, write_json
@@ -40,6 +41,7 @@ _PARTS = (
     "workers",
     "startup",
     "reading",
+    "opened",
 )
 
 
@@ -136,6 +138,8 @@ def _of_field(parts: set[str], size: Size, field: Field, root: Path) -> Iterator
         yield from memory(field, root)
     if "reading" in parts and usual:
         yield from reading(field, root, 5 * size.rounds)
+    if "opened" in parts and usual:
+        yield from opened(field, root, size.rounds)
 
 
 if __name__ == "__main__":
