@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 import healpix
 import numpy as np
+import pyarrow.compute as pc
 
 from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+_ROUNDING = 1e-9  # degrees
 
 
 class Cone:
@@ -50,6 +53,25 @@ class Cone:
     ) -> npt.NDArray[np.bool_]:
         """Return which positions lie in the circle."""
         return self._distance(ra, dec) <= self._radius
+
+    def box(self) -> pc.Expression:
+        """Return a condition on ``ra`` and ``dec`` that holds for all positions in the circle.
+
+        Statistics of row groups can tell where it does not hold.
+        """
+        ((ra,), (dec,)), radius = self._centre, self._radius + _ROUNDING
+        east, north = pc.field("ra"), pc.field("dec")
+        band = (north >= dec - radius) & (north <= dec + radius)
+        if abs(dec) + radius >= 90:
+            return band  # a pole lies in the circle, and all meridians meet there
+        sine = np.sin(np.radians(radius)) / np.cos(np.radians(dec))
+        width = float(np.degrees(np.arcsin(min(1.0, sine)))) + _ROUNDING
+        start, stop = (ra - width) % 360, (ra + width) % 360
+        inside = (east >= start) & (east <= stop)
+        if start > stop:
+            inside = (east >= start) | (east <= stop)
+        # Who counts meridians otherwise is looked at too.
+        return band & (inside | (east < 0) | (east >= 360))
 
     def _distance(
         self, ra: npt.NDArray[np.float64], dec: npt.NDArray[np.float64]

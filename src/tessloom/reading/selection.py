@@ -70,10 +70,12 @@ class Selection:
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows as Arrow batches, few in memory at a time."""
-        columns = self.columns
+        columns, where = self.columns, self.where
         if self.cone is not None:
             columns = columns | {name: pc.field(name) for name in ("ra", "dec")}
-        for batch in self._dataset().scanner(columns=columns, filter=self.where).to_batches():
+            box = self.cone.box()
+            where = box if where is None else where & box
+        for batch in self._dataset().scanner(columns=columns, filter=where).to_batches():
             if self.cone is not None:
                 ra, dec = (batch.column(name).to_numpy() for name in ("ra", "dec"))
                 batch = batch.filter(pa.array(self.cone.holds(ra, dec)))  # noqa: PLW2901
