@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tessloom.dataset.summary import size_text
 from tessloom.errors import NotListedError
 
 if TYPE_CHECKING:
@@ -144,15 +145,7 @@ def _takes(estimates: Sequence[Estimate]) -> str:
     download = sum(estimate.download for estimate in estimates)
     disk = sum(estimate.disk for estimate in estimates)
     seconds = sum(estimate.seconds for estimate in estimates)
-    return f"{_size(download)} to download, {_size(disk)} on disk, {_duration(seconds)}"
-
-
-def _size(number: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"
+    return f"{size_text(download)} to download, {size_text(disk)} on disk, {_duration(seconds)}"
 
 
 def _duration(seconds: float) -> str:

@@ -118,3 +118,12 @@ def file_sizes(directory: Path, paths: Iterable[Path]) -> dict[Path, int]:
     return {
         path: int(found[name]["size"]) for path in paths if (name := store_of(path)[1]) in found
     }
+
+
+def size_text(size: float) -> str:
+    """Return a number of bytes as people read it."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _CROPS = ("random", "start")
 # Files are of very different sizes: with fewer for each shard, row groups are shared out instead.
 _FILES_A_SHARD = 8
-# Windows that are worked on together fit into the processor's cache.
+# Windows that are cut together: few, so that little is in memory beside the pool.
 _CUT_AT_A_TIME = 64
 
 

@@ -17,6 +17,7 @@ from tessloom.dataset.layout import catalogue_directory, index_directory
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.receipt import damaged
 from tessloom.dataset.storage import is_local, open_directory, store_failures, store_of
+from tessloom.dataset.summary import size_text
 from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES
 
@@ -103,7 +104,7 @@ def describe(contents: Sequence[PipelineContents]) -> Iterator[str]:
     for each in contents:
         for sector in each.sectors:
             files = f"{sector.files:,}" if sector.files else "-"
-            size = _size(sector.bytes) if sector.files else "-"
+            size = size_text(sector.bytes) if sector.files else "-"
             yield row(each.pipeline, sector.sector, f"{sector.targets:,}", "", "", files, size)
         yield row(
             each.pipeline,
@@ -112,7 +113,7 @@ def describe(contents: Sequence[PipelineContents]) -> Iterator[str]:
             "-" if each.light_curves is None else f"{each.light_curves:,}",
             "-" if each.stars is None else f"{each.stars:,}",
             f"{each.files:,}",
-            _size(each.bytes),
+            size_text(each.bytes),
         )
     for each in contents:
         if each.light_curves is not None and each.light_curves < each.targets:
@@ -190,11 +191,3 @@ def _sizes(directory: Path) -> Iterator[tuple[Path, int]]:
     store, start = store_of(directory)
     for name, entry in store.find(start, detail=True).items():
         yield directory / name.removeprefix(f"{start}/"), int(entry.get("size") or 0)
-
-
-def _size(number: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"

@@ -66,17 +66,18 @@ def lists(array: pa.ListArray) -> list[npt.NDArray[Any] | None]:
         values = elements.to_numpy()
         return [values[start:stop] for start, stop in pairwise(offsets.tolist())]
     return [
-        None if part.null_count == len(part) else _filled(part)
+        None if part.null_count == len(part) else filled(part)
         for part in (
             elements.slice(start, stop - start) for start, stop in pairwise(offsets.tolist())
         )
     ]
 
 
-def _filled(elements: pa.Array) -> npt.NDArray[Any]:
-    """Return elements with NaN, or 0 among integers, for nulls."""
-    nothing = np.nan if pa.types.is_floating(elements.type) else 0
-    return np.asarray(elements.fill_null(nothing))
+def filled(values: pa.Array) -> npt.NDArray[Any]:
+    """Return values as numpy has them: for nulls NaN, or 0 among integers."""
+    if values.null_count:
+        values = values.fill_null(np.nan if pa.types.is_floating(values.type) else 0)
+    return np.asarray(values)
 
 
 @cache

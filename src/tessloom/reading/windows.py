@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from tessloom.dataset.schema import LIGHT_CURVE
+from tessloom.reading.rows import filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
+    import pyarrow as pa
 
     # Arrays of equal first axes, by name.
     Arrays = dict[str, npt.NDArray[Any]]
@@ -85,8 +86,8 @@ class RowGroup:
             starts += random.integers(0, np.maximum(stops - starts - windows.length, 0) + 1)
         return cls(
             windows,
-            {name: _filled(of.values) for name, of in lists.items()},
-            {name: _filled(batch.column(name))[chosen].astype(np.int64) for name in IDS},
+            {name: filled(of.values) for name, of in lists.items()},
+            {name: filled(batch.column(name))[chosen].astype(np.int64) for name in IDS},
             starts,
             np.minimum(stops, starts + windows.length),
         )
@@ -135,10 +136,3 @@ class RowGroup:
         for row, start, stop in zip(window, starts, stops, strict=True):
             row[: stop - start] = values[start:stop]
         return window
-
-
-def _filled(values: pa.Array) -> npt.NDArray[Any]:
-    """Return values as numpy has them: for nulls NaN, or 0 among integers."""
-    if values.null_count:
-        values = values.fill_null(np.nan if pa.types.is_floating(values.type) else 0)
-    return np.asarray(values)
