@@ -19,6 +19,7 @@ from tessloom.dataset.receipt import damaged
 from tessloom.dataset.schema import LIGHT_CURVE
 from tessloom.errors import RequestError
 from tessloom.reading.masks import masked_bits
+from tessloom.reading.open_batch import OpenBatch
 from tessloom.reading.splits import Splits
 from tessloom.reading.windows import RowGroup, Windows
 
@@ -31,11 +32,10 @@ if TYPE_CHECKING:
     from tessloom.pipelines import Pipeline
     from tessloom.reading.windows import Arrays
 
+_IDS = ("tic_id", "gaia_dr3_id", "sector")
 _CROPS = ("random", "start")
 # Files are of very different sizes: with fewer for each shard, row groups are shared out instead.
 _FILES_A_SHARD = 8
-# Windows that are cut together: few, so that little is in memory beside the pool.
-_CUT_AT_A_TIME = 64
 
 
 class _Part(NamedTuple):
@@ -114,17 +114,38 @@ class Batches:
             A file is damaged.
         """
         random = np.random.default_rng([self.seed, epoch, shard])
-        pool = _Pool(self.buffer + self.batch_size, random if self.buffer else None)
-        for group in self._row_groups(self._parts(epoch, shard, shards), random):
-            done = 0
-            while done < len(group):
-                rows = slice(done, done + min(pool.room, _CUT_AT_A_TIME))
-                pool.add(group.cut(rows))
-                done = rows.stop
-                if not pool.room:
-                    yield pool.take(self.batch_size)
-        while pool.held:
-            yield pool.take(self.batch_size)
+        opened: list[OpenBatch | None] = [None] * max(1, round(self.buffer / self.batch_size))
+        parts = self._parts(epoch, shard, shards)
+        for group in self._row_groups(parts, random, threads=shards == 1):
+            numbers = random.integers(len(opened), size=len(group)).tolist()
+            for row, number in enumerate(numbers):
+                batch = opened[number]
+                if batch is None:
+                    batch = opened[number] = OpenBatch(group, self.length, self._slots(random))
+                batch.add(group, row)
+                if batch.is_full:
+                    opened[number] = None
+                    yield batch.rows()
+        yield from self._rest([batch.rows() for batch in opened if batch is not None], random)
+
+    def _slots(self, random: np.random.Generator) -> list[int]:
+        """Return the order in which a batch is filled."""
+        slots = np.arange(self.batch_size)
+        if self.buffer:
+            random.shuffle(slots)
+        return list(slots.tolist())
+
+    def _rest(self, unfinished: Sequence[Arrays], random: np.random.Generator) -> Iterator[Arrays]:
+        """Yield what is left in batches that did not become full."""
+        if not unfinished:
+            return
+        rows = {name: np.concatenate([of[name] for of in unfinished]) for name in unfinished[0]}
+        order = np.arange(len(rows["mask"]))
+        if self.buffer:
+            random.shuffle(order)
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            yield {name: values[chosen] for name, values in rows.items()}
 
     def _parts(self, epoch: int, shard: int, shards: int) -> Sequence[_Part]:
         parts = [_Part(path, None) for path in self.paths]
@@ -135,7 +156,7 @@ class Batches:
         return parts[shard::shards]
 
     def _row_groups(
-        self, parts: Sequence[_Part], random: np.random.Generator
+        self, parts: Sequence[_Part], random: np.random.Generator, *, threads: bool
     ) -> Iterator[RowGroup]:
         windows = self._windows()
         ids = [keyword.name for keyword in self.pipeline.keywords if keyword.name.endswith("_id")]
@@ -145,7 +166,7 @@ class Batches:
                 with parquet_file(path) as file:
                     numbers = range(file.num_row_groups) if row_group is None else [row_group]
                     for number in numbers:
-                        table = file.read_row_group(number, names)
+                        table = file.read_row_group(number, names, use_threads=threads)
                         for batch in table.combine_chunks().to_batches():
                             yield RowGroup.of(windows, batch, self._chosen(batch), random)
             except (OSError, pa.ArrowException) as error:
@@ -161,61 +182,12 @@ class Batches:
     def _windows(self) -> Windows:
         return Windows(
             columns=self.columns,
+            headers=_IDS,
             length=self.length,
             at_random=self.crop == "random",
             bits={} if self.mask is None else masked_bits(self.pipeline, self.mask),
             reference=self.reference,
         )
-
-
-class _Pool:
-    """Rows that wait to be drawn, at most `size`.
-
-    Parameters
-    ----------
-    random
-        Draws at random; None: the first come first.
-    """
-
-    def __init__(self, size: int, random: np.random.Generator | None) -> None:
-        self._random = random
-        self._rows: Arrays = {}
-        # Places in the arrays: first those that are taken.
-        self._places = np.arange(size)
-        self.held = 0
-
-    @property
-    def room(self) -> int:
-        """How many more it takes."""
-        return len(self._places) - self.held
-
-    def add(self, rows: Arrays) -> None:
-        """Take rows in."""
-        if not self._rows:
-            size = len(self._places)
-            self._rows = {
-                name: np.empty((size, *values.shape[1:]), values.dtype)
-                for name, values in rows.items()
-            }
-        count = len(rows["mask"])
-        places = self._places[self.held : self.held + count]
-        for name, values in rows.items():
-            self._rows[name][places] = values
-        self.held += count
-
-    def take(self, count: int) -> Arrays:
-        """Give rows away."""
-        count = min(count, self.held)
-        held = self._places[: self.held]
-        drawn = (
-            np.arange(count)
-            if self._random is None
-            else self._random.choice(self.held, count, replace=False)
-        )
-        places = held[drawn]
-        self._places[: self.held] = np.concatenate([np.delete(held, drawn), places])
-        self.held -= count
-        return {name: values[places] for name, values in self._rows.items()}
 
 
 def _row_groups(path: Path) -> int:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     # Arrays of equal first axes, by name.
     Arrays = dict[str, npt.NDArray[Any]]
 
-IDS = ("tic_id", "gaia_dr3_id", "sector")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
@@ -30,6 +28,8 @@ class Windows:
     ----------
     columns
         Of the light curve.
+    headers
+        Header values that go with it.
     length
         Cadences.
     at_random
@@ -41,6 +41,7 @@ class Windows:
     """
 
     columns: tuple[str, ...]
+    headers: tuple[str, ...]
     length: int
     at_random: bool
     bits: Mapping[str, int]
@@ -54,19 +55,24 @@ class Windows:
 
 @dataclass(frozen=True)
 class RowGroup:
-    """The light curves of a row group, and where their windows are to be.
+    """The light curves of a row group, and where their windows are.
 
     Attributes
     ----------
+    series
+        The columns that were asked for, and ``mask``, which is true where a cadence is to be used;
+        one light curve after the other.
     starts, stops
         Of each window, in elements of `series`.
+    headers
+        What there is one of for each window, and ``time_reference``: from when its times are
+        counted.
     """
 
-    windows: Windows
     series: Arrays
-    ids: Arrays
-    starts: npt.NDArray[np.int64]
-    stops: npt.NDArray[np.int64]
+    starts: list[int]
+    stops: list[int]
+    headers: Arrays
 
     @classmethod
     def of(
@@ -84,55 +90,40 @@ class RowGroup:
         starts, stops = offsets[:-1][chosen], offsets[1:][chosen]
         if windows.at_random:
             starts += random.integers(0, np.maximum(stops - starts - windows.length, 0) + 1)
+        stops = np.minimum(stops, starts + windows.length)
+        series = {name: filled(of.values) for name, of in lists.items()}
+        mask = np.isfinite(series["time"])
+        if windows.reference is None:
+            references = _first_times(series["time"], mask, starts, stops)
+        else:
+            references = np.full(len(starts), float(windows.reference))
+        mask &= np.isfinite(series["flux"])
+        for column, bits in windows.bits.items():
+            flags = series[column]
+            mask &= (flags & np.int64(bits).astype(flags.dtype)) == 0
+        headers = {name: filled(batch.column(name))[chosen] for name in windows.headers}
         return cls(
-            windows,
-            {name: filled(of.values) for name, of in lists.items()},
-            {name: filled(batch.column(name))[chosen].astype(np.int64) for name in IDS},
-            starts,
-            np.minimum(stops, starts + windows.length),
+            {name: series[name] for name in windows.columns} | {"mask": mask},
+            starts.tolist(),
+            stops.tolist(),
+            headers | {"time_reference": references},
         )
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    def cut(self, rows: slice) -> Arrays:
-        """Return the windows of some rows; see `batches.Batches.draw`."""
-        time, flux = self._window("time", rows), self._window("flux", rows)
-        has_time = np.isfinite(time)
-        lengths = self.stops[rows] - self.starts[rows]
-        if lengths.size and lengths.min() < self.windows.length:
-            has_time &= np.arange(self.windows.length) < lengths[:, None]
-        good = has_time & np.isfinite(flux)
-        for column, bits in self.windows.bits.items():
-            flags = self._window(column, rows)
-            good &= (flags & np.int64(bits).astype(flags.dtype)) == 0
-        reference = self._references(time, has_time)
-        cut = {"time": time - reference[:, None], "flux": flux}
-        bad = ~good
-        for name in self.windows.columns:
-            values = cut.get(name)
-            values = self._window(name, rows) if values is None else values
-            if values.dtype == np.float64:
-                values = values.astype(np.float32)
-            np.copyto(values, 0, where=bad)
-            cut[name] = values
-        found = {name: cut[name] for name in self.windows.columns}
-        found |= {"mask": good, "time_reference": reference}
-        return found | {name: values[rows] for name, values in self.ids.items()}
 
-    def _references(
-        self, time: npt.NDArray[np.float64], has_time: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.float64]:
-        if self.windows.reference is not None:
-            return np.full(len(time), float(self.windows.reference))
-        first = has_time.argmax(axis=1)[:, None]
-        found = np.take_along_axis(has_time, first, 1)[:, 0]
-        return np.where(found, np.take_along_axis(time, first, 1)[:, 0], 0.0)
-
-    def _window(self, name: str, rows: slice) -> npt.NDArray[Any]:
-        values = self.series[name]
-        starts, stops = self.starts[rows].tolist(), self.stops[rows].tolist()
-        window = np.zeros((len(starts), self.windows.length), values.dtype)
-        for row, start, stop in zip(window, starts, stops, strict=True):
-            row[: stop - start] = values[start:stop]
-        return window
+def _first_times(
+    time: npt.NDArray[np.float64],
+    known: npt.NDArray[np.bool_],
+    starts: npt.NDArray[np.int64],
+    stops: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """Return the first time that is known in each window; 0 where there is none."""
+    first, with_end = starts.copy(), np.append(known, False)
+    for row in np.flatnonzero(~with_end[starts]).tolist():
+        first[row] += with_end[starts[row] : stops[row] + 1].argmax()
+    inside = (first < stops) & with_end[first]
+    times = np.zeros(len(starts))
+    times[inside] = time[first[inside]]
+    return times
