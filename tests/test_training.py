@@ -15,11 +15,11 @@ import pytest
 
 import tessloom
 from support import NAMES, partition_files, read_table
+from tessloom.dataset.splits import star_fractions
 from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.pipelines import PIPELINES
 from tessloom.reading import Splits
 from tessloom.reading.batches import Batches
-from tessloom.reading.splits import star_fractions
 
 LIGHT_CURVE_ID = ("tic_id", "gaia_dr3_id", "sector")
 SPLITS = ("train", "validation", "test")

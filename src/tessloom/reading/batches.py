@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from tessloom.dataset.identity import file_identifiers
+from tessloom.dataset.identity import id_columns, star_identifiers
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.receipt import damaged
 from tessloom.dataset.schema import LIGHT_CURVE
+from tessloom.dataset.splits import Splits
 from tessloom.errors import RequestError
 from tessloom.reading.masks import masked_bits
 from tessloom.reading.open_batch import OpenBatch
-from tessloom.reading.splits import Splits
 from tessloom.reading.windows import RowGroup, Windows
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Batches:
     Attributes
     ----------
     columns
-        Of the light curve.
+        Of the light curve, and header values that are numbers.
     reference
         BTJD from which times are counted; None: the first time of each light curve.
     buffer
@@ -73,11 +72,11 @@ class Batches:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        known = {column.name for column in self.pipeline.columns}
-        if unknown := set(self.columns) - known:
+        series = [column.name for column in self.pipeline.columns]
+        if unknown := set(self.columns) - {*series, *self._numbers}:
             raise RequestError(
                 f"the light curve has no {', '.join(sorted(unknown))}: choose from "
-                f"{', '.join(sorted(known))}"
+                f"{', '.join(series)}, and of the header values from {', '.join(self._numbers)}"
             )
         if self.length < 1 or self.batch_size < 1 or self.buffer < 0:
             raise RequestError("length and batch_size are at least 1, buffer at least 0")
@@ -105,8 +104,9 @@ class Batches:
             Columns, shape ``(n, length)``: floats in float32, ``time`` counted from
             ``time_reference`` (float64, ``(n,)``), 0 where ``mask`` is false. ``mask`` is true
             where there is a cadence with time and flux that no flag takes out; there other columns
-            may be NaN, and integers that the era lacks are 0. And ``tic_id``, ``gaia_dr3_id`` (0:
-            none) and ``sector``, ``(n,)``. The last batch of a shard may be smaller.
+            may be NaN, and integers that the era lacks are 0. Header values, shape ``(n,)``, as
+            the dataset has them, NaN (0 among integers) where there is none; and ``tic_id``,
+            ``gaia_dr3_id`` (0: none) and ``sector``. The last batches of a shard may be smaller.
 
         Raises
         ------
@@ -159,8 +159,8 @@ class Batches:
         self, parts: Sequence[_Part], random: np.random.Generator, *, threads: bool
     ) -> Iterator[RowGroup]:
         windows = self._windows()
-        ids = [keyword.name for keyword in self.pipeline.keywords if keyword.name.endswith("_id")]
-        names = [*ids, "sector", *(f"{LIGHT_CURVE}.{name}" for name in windows.series)]
+        series = (f"{LIGHT_CURVE}.{name}" for name in windows.series)
+        names = [*{*id_columns(self.pipeline), *windows.headers}, *series]
         for path, row_group in parts:
             try:
                 with parquet_file(path) as file:
@@ -176,13 +176,22 @@ class Batches:
         """Return the numbers of the rows that are in the split."""
         if self.split is None:
             return np.arange(len(batch))
-        stars = pc.coalesce(batch.column("tic_id"), file_identifiers(self.pipeline, batch), 0)
-        return np.flatnonzero(self.splits.holds(self.split, stars.to_numpy()))
+        stars = star_identifiers(self.pipeline, batch)
+        return np.flatnonzero(self.splits.holds(self.split, stars))
+
+    @property
+    def _numbers(self) -> list[str]:
+        """The header values that are numbers."""
+        return [
+            keyword.name
+            for keyword in self.pipeline.keywords
+            if keyword.name not in _IDS and keyword.dtype != "string"
+        ]
 
     def _windows(self) -> Windows:
         return Windows(
-            columns=self.columns,
-            headers=_IDS,
+            columns=tuple(name for name in self.columns if name not in self._numbers),
+            headers=(*_IDS, *(name for name in self.columns if name in self._numbers)),
             length=self.length,
             at_random=self.crop == "random",
             bits={} if self.mask is None else masked_bits(self.pipeline, self.mask),

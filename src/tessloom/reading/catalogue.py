@@ -9,15 +9,16 @@ import numpy as np
 
 from tessloom.dataset.layout import catalogue_directory, partition_path, partitions
 from tessloom.dataset.schema import arrow_schema
+from tessloom.dataset.splits import read_splits
 from tessloom.dataset.storage import matching
 from tessloom.errors import NotInDatasetError, RequestError
 from tessloom.reading.batches import Batches
 from tessloom.reading.cone import Cone
+from tessloom.reading.extras import extra
 from tessloom.reading.id_index import IdIndex
 from tessloom.reading.light_curve import LightCurve, end_to_end
 from tessloom.reading.rows import rows_where
 from tessloom.reading.selection import Selection
-from tessloom.reading.splits import Splits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from datasets import Dataset as HuggingFaceDataset
     from datasets import IterableDataset
 
+    from tessloom.dataset.splits import Splits
     from tessloom.pipelines import Pipeline
     from tessloom.reading.torch import TorchDataset
 
@@ -157,7 +159,7 @@ class Catalogue:
         seed: int = 0,
         sector: Sectors = None,
     ) -> TorchDataset:
-        """Return a PyTorch data set that yields batches (``pip install torch``).
+        """Return a PyTorch data set that yields batches (``tessloom[torch]``).
 
         Give it to a `~torch.utils.data.DataLoader` with ``batch_size=None``. What is in a batch
         stands in `batches.Batches.draw`.
@@ -165,10 +167,10 @@ class Catalogue:
         Parameters
         ----------
         columns
-            Of the light curve.
+            Of the light curve; and header values that are numbers, such as ``tess_mag``, to learn.
         split, splits
-            ``train``, ``validation`` or ``test``, and their shares (`splits.Splits`); None: all
-            stars. A star is in the same split in all sectors and pipelines.
+            ``train``, ``validation`` or ``test``, None: all stars; and their shares, None: those
+            of the dataset. A star is in the same split in all sectors and pipelines.
         length
             Cadences of a light curve: longer ones are cropped, shorter ones padded with zeros.
         crop
@@ -188,10 +190,11 @@ class Catalogue:
         Raises
         ------
         RequestError
-            There is no such column or choice.
+            There is no such column or choice, or PyTorch is not installed.
         NotInDatasetError
             There is nothing of these sectors.
         """
+        extra("torch", "torch")
         from tessloom.reading.torch import TorchDataset  # noqa: PLC0415
 
         if isinstance(columns, str):
@@ -202,7 +205,7 @@ class Catalogue:
                 paths=self._paths(sector),
                 columns=tuple(columns),
                 split=split,
-                splits=splits or Splits(),
+                splits=splits or read_splits(self._root),
                 length=length,
                 batch_size=batch_size,
                 crop=crop,
@@ -220,12 +223,21 @@ class Catalogue:
         return write_margin(self._root, self.pipeline, arcsec)
 
     def to_hf(
-        self, sector: Sectors = None, *, streaming: bool = False
+        self,
+        sector: Sectors = None,
+        *,
+        split: str | None = None,
+        splits: Splits | None = None,
+        streaming: bool = False,
     ) -> HuggingFaceDataset | IterableDataset:
-        """Return a Hugging Face dataset (``pip install datasets``); nothing goes over the network.
+        """Return a Hugging Face dataset; nothing goes over the network.
+
+        It needs ``tessloom[huggingface]``.
 
         Parameters
         ----------
+        split, splits
+            As in `torch`.
         streaming
             Whether rows are read when they are iterated over, as plain values; else they are
             copied into the cache of Hugging Face datasets once and come as numpy arrays, each
@@ -235,10 +247,17 @@ class Catalogue:
         ------
         NotInDatasetError
             There is nothing of these sectors.
+        RequestError
+            There is no such split, or Hugging Face datasets is not installed.
         """
         from tessloom.reading.huggingface import hugging_face_dataset  # noqa: PLC0415
 
-        return hugging_face_dataset(self._paths(sector), streaming=streaming)
+        splits = splits or read_splits(self._root)
+        if split is not None:
+            splits.check(split)
+        return hugging_face_dataset(
+            self.pipeline, self._paths(sector), split, splits, streaming=streaming
+        )
 
     def _paths(self, sector: Sectors) -> list[Path]:
         wanted = _sectors(sector)

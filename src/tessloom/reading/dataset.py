@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datasets import Dataset as HuggingFaceDataset
     from datasets import IterableDataset
 
+    from tessloom.dataset.splits import Splits
     from tessloom.dataset.storage import Place
     from tessloom.reading.catalogue import Sectors
     from tessloom.reading.light_curve import LightCurve
@@ -125,11 +126,17 @@ class Dataset(Mapping[str, Catalogue]):
         return found
 
     def to_hf(
-        self, sector: Sectors = None, *, streaming: bool = False
+        self,
+        sector: Sectors = None,
+        *,
+        split: str | None = None,
+        splits: Splits | None = None,
+        streaming: bool = False,
     ) -> dict[str, HuggingFaceDataset | IterableDataset]:
         """Return Hugging Face datasets by the names of the pipelines; see `Catalogue.to_hf`."""
         return {
-            name: catalogue.to_hf(sector, streaming=streaming) for name, catalogue in self.items()
+            name: catalogue.to_hf(sector, split=split, splits=splits, streaming=streaming)
+            for name, catalogue in self.items()
         }
 
     def match(self, column: str = "tic_id") -> Match:
