@@ -73,18 +73,31 @@ class Splits:
         """Return the number below which a star is in ``train``, and in ``validation`` if not."""
         return self.train, self.train + self.validation
 
-    def holds(self, split: str, stars: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return which of the `stars` are in a split.
+    def holds(self, split: str, stars: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return which of the stars are in a split.
+
+        Parameters
+        ----------
+        stars
+            TIC ids, and Gaia DR3 ids of stars without one; whole numbers, as numpy has them, Arrow
+            or a list.
 
         Raises
         ------
         RequestError
-            There is no such split.
+            There is no such split, or these are no ids. Where some are missing numpy and pandas
+            have floats, which can't hold a Gaia id.
         """
         number = self.check(split).index(split)
         # Rounded, the shares may add up to a little less than 1.
         borders = [0.0, *self.borders(), np.inf]
-        fractions = star_fractions(stars)
+        ids = np.asarray(stars)
+        if ids.dtype.kind not in "iu":
+            raise RequestError(
+                f"stars are of type {ids.dtype}: give whole ids, the Gaia id of a star without a "
+                "TIC id, such as pyarrow.compute.coalesce(tic_id, gaia_dr3_id) has them"
+            )
+        fractions = star_fractions(ids)
         return np.asarray((fractions >= borders[number]) & (fractions < borders[number + 1]))
 
     def check(self, split: str) -> list[str]:

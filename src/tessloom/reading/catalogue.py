@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tessloom.dataset.layout import catalogue_directory, partition_path, partitions
-from tessloom.dataset.schema import arrow_schema
+from tessloom.dataset.schema import LIGHT_CURVE, arrow_schema
 from tessloom.dataset.splits import read_splits
 from tessloom.dataset.storage import matching
 from tessloom.errors import NotInDatasetError, RequestError
 from tessloom.reading.batches import Batches
+from tessloom.reading.condition import parse_condition
 from tessloom.reading.cone import Cone
 from tessloom.reading.extras import extra
 from tessloom.reading.id_index import IdIndex
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
+    import pyarrow.compute as pc
     from datasets import Dataset as HuggingFaceDataset
     from datasets import IterableDataset
 
@@ -148,44 +150,60 @@ class Catalogue:
         self,
         columns: Iterable[str] = ("time", "flux", "flux_err"),
         *,
+        where: str | pc.Expression | None = None,
         split: str | None = None,
         splits: Splits | None = None,
         length: int = 1024,
         batch_size: int = 64,
-        crop: str = "random",
+        crop: str | None = None,
         mask: str | int | None = "default",
+        min_cadences: int = 1,
         time_reference: float | None = None,
-        shuffle_buffer: int = 4096,
+        shuffle_buffer: int | None = None,
+        drop_last: bool = False,
         seed: int = 0,
         sector: Sectors = None,
     ) -> TorchDataset:
-        """Return a PyTorch data set that yields batches (``tessloom[torch]``).
+        """Return a PyTorch data set that yields batches; it needs ``tessloom[torch]``.
 
-        Give it to a `~torch.utils.data.DataLoader` with ``batch_size=None``. What is in a batch
-        stands in `batches.Batches.draw`.
+        Give it to a `~torch.utils.data.DataLoader` with ``batch_size=None``, and call its
+        ``set_epoch`` before each epoch: else all epochs have the same order and crops. What is in
+        a batch stands in `batches.Batches.draw`.
 
         Parameters
         ----------
         columns
             Of the light curve; and header values that are numbers, such as ``tess_mag``, to learn.
+        where
+            A condition on header values, as in `select`.
         split, splits
             ``train``, ``validation`` or ``test``, None: all stars; and their shares, None: those
             of the dataset. A star is in the same split in all sectors and pipelines.
         length
             Cadences of a light curve: longer ones are cropped, shorter ones padded with zeros.
+        batch_size
+            Light curves of a batch.
         crop
-            ``random``: another part each time; ``start``: the first cadences.
+            ``random``: another part each epoch; ``start``: the first cadences. None: at random,
+            but for ``validation`` and ``test``.
         mask
             Cadences that are taken out: ``default``, ``hardest``, or bits of ``quality``; None:
             only those without a time or a flux.
+        min_cadences
+            Of a crop: one with fewer that are to be used is left out.
         time_reference
             BTJD from which time is counted before it becomes float32, in which BTJD itself would be
             good to 20 seconds; it is good to a second up to 128 days from here. None: from the
             first time of what is left of each light curve.
         shuffle_buffer
-            Light curves among which batches are drawn; 0: in the dataset's order.
+            Light curves among which batches are mixed; 0: in the dataset's order. None: 8,192, but
+            0 for ``validation`` and ``test``.
+        drop_last
+            Whether batches that are not full are left out; each worker has one at its end.
         seed
             Of the order and of random crops.
+        sector
+            Which sectors, as in `select`.
 
         Raises
         ------
@@ -199,19 +217,25 @@ class Catalogue:
 
         if isinstance(columns, str):
             raise RequestError(f"columns is {columns!r}: give a list, such as ['time', 'flux']")
+        if splits is not None and split is None:
+            raise RequestError("splits are shares of the stars: say which split is wanted")
+        types = {field.name: field.type for field in self.schema if field.name != LIGHT_CURVE}
         return TorchDataset(
             Batches(
                 pipeline=self.pipeline,
                 paths=self._paths(sector),
                 columns=tuple(columns),
+                where=parse_condition(where, types) if isinstance(where, str) else where,
                 split=split,
                 splits=splits or read_splits(self._root),
                 length=length,
                 batch_size=batch_size,
                 crop=crop,
                 mask=mask,
-                reference=time_reference,
-                buffer=shuffle_buffer,
+                min_cadences=min_cadences,
+                time_reference=time_reference,
+                shuffle_buffer=shuffle_buffer,
+                drop_last=drop_last,
                 seed=seed,
             )
         )
@@ -241,7 +265,8 @@ class Catalogue:
         streaming
             Whether rows are read when they are iterated over, as plain values; else they are
             copied into the cache of Hugging Face datasets once and come as numpy arrays, each
-            column in its own type, so that time stays double.
+            column in its own type, so that time stays double and ids whole: 0 stands for an id
+            that a star lacks.
 
         Raises
         ------

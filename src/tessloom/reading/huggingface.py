@@ -50,8 +50,20 @@ def hugging_face_dataset(
             batched=True,
             input_columns=names,
         )
+    chosen = _with_0_for_nulls(stars)
     if split is not None:
         ids = stars.select_columns(names).with_format("arrow")[:]
-        stars = stars.select(np.flatnonzero(holds(ids.to_pydict())))
+        chosen = chosen.select(np.flatnonzero(holds(ids.to_pydict())))
     # Each column keeps its own type: else numpy's format turns doubles into float32.
-    return stars.with_format("numpy", dtype=None)
+    return chosen.with_format("numpy", dtype=None)
+
+
+def _with_0_for_nulls(stars: Dataset) -> Dataset:
+    """Put 0 where a whole number is missing: numpy's format would make doubles of all of them."""
+    names = stars.column_names
+    for field in stars.data.schema:
+        column = stars.data.column(field.name)
+        if pa.types.is_integer(field.type) and column.null_count:
+            filled = np.asarray(column.fill_null(0))
+            stars = stars.remove_columns(field.name).add_column(field.name, filled)
+    return stars.select_columns(names)
