@@ -26,11 +26,11 @@ class ArchiveError(TessloomError, OSError):
 
 
 class DatasetError(TessloomError, OSError):
-    """The directory can't be built into: of another kind, damaged, or out of space."""
+    """The dataset can't be read or built into: not there, of another kind, damaged, out of space."""
 
 
 class NotInDatasetError(TessloomError, LookupError):
-    """The dataset has no such pipeline or star."""
+    """The dataset has no such pipeline, star or sector."""
 
 
 class DatasetLockedError(DatasetError):

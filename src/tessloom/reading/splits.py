@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Shares of the stars; together all.
+    """Shares of the stars, from 0 to 1; together 1.
+
+    Attributes
+    ----------
+    train
+        For a model to learn from.
+    validation
+        To choose between models by.
+    test
+        To judge the chosen one by.
 
     Raises
     ------
@@ -39,6 +48,13 @@ class Splits:
 
     def holds(self, split: str, stars: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Return which of the `stars` are in a split.
+
+        Parameters
+        ----------
+        split
+            ``train``, ``validation`` or ``test``.
+        stars
+            TIC ids, of stars without one Gaia DR3 ids; shape ``(n,)``.
 
         Raises
         ------

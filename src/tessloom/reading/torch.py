@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class TorchDataset(IterableDataset[dict[str, torch.Tensor]]):
-    """Batches of light curves as tensors; see `batches.Batches.draw` for what is in one.
+    """Batches of light curves as tensors; see `Catalogue.torch` for what is in one.
 
-    Give it to a `~torch.utils.data.DataLoader` with ``batch_size=None``: it makes batches itself.
+    Give it to a ``torch.utils.data.DataLoader`` with ``batch_size=None``: it makes batches itself.
     Light curves are shared out between the ranks of a process group and the workers of a loader,
     about evenly: ranks may get unequal numbers of batches, for which PyTorch has
-    `torch.distributed.algorithms.join`.
+    ``torch.distributed.algorithms.join``.
     """
 
     def __init__(self, batches: Batches) -> None:
