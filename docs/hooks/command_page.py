@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 _START = """# Commands
 
-What `tessloom --help` and `tessloom COMMAND --help` say. The exit status is 0 when all is complete, 1
-when some light curves are missing (the dataset is valid all the same), 2 for a wrong call, 3 when the
-archive or the disk stopped the build (the same command continues it), and 130 when it was interrupted.
+What `tessloom COMMAND --help` says. The exit status is 0 when all is complete, 1 when some light
+curves are missing (the dataset is valid all the same), 2 for a wrong call, 3 when the archive or
+the disk stopped the build (the same command continues it), and 130 when it was interrupted.
 """
 
 

@@ -79,7 +79,7 @@ def _table(fields: object) -> str:
 
 def _bits(mask: int) -> str:
     bits = [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
-    every = bits == [*range(16)]
+    every = len(bits) in (16, 32) and bits == [*range(len(bits))]
     return f"{mask} ({'any' if every else ', '.join(map(str, bits)) or 'none'})"
 
 

@@ -26,7 +26,7 @@ class ArchiveError(TessloomError, OSError):
 
 
 class DatasetError(TessloomError, OSError):
-    """The dataset can't be read or built into: not there, of another kind, damaged, out of space."""
+    """The directory can't be read or built into: no dataset, of another kind, damaged, full."""
 
 
 class NotInDatasetError(TessloomError, LookupError):
