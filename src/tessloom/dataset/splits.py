@@ -31,7 +31,16 @@ _RULE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Shares of the stars; together all.
+    """Shares of the stars, from 0 to 1; together 1.
+
+    Attributes
+    ----------
+    train
+        For a model to learn from.
+    validation
+        To choose between models by.
+    test
+        To judge the chosen one by.
 
     Raises
     ------
@@ -78,9 +87,11 @@ class Splits:
 
         Parameters
         ----------
+        split
+            ``train``, ``validation`` or ``test``.
         stars
             TIC ids, and Gaia DR3 ids of stars without one; whole numbers, as numpy has them, Arrow
-            or a list.
+            or a list; shape ``(n,)``.
 
         Raises
         ------

@@ -39,12 +39,14 @@ if TYPE_CHECKING:
 
 
 class Catalogue:
-    """The light curves of one pipeline. Nothing is read before it is asked for.
+    """The light curves of one pipeline, as ``tessloom.open(...)["qlp"]`` returns them.
+
+    Nothing is read before it is asked for.
 
     Attributes
     ----------
     pipeline
-        Whose they are.
+        Whose they are: a declaration of columns, masks and citations.
     schema
         The columns: header values, and the lists in ``lightcurve``.
     """
@@ -68,7 +70,12 @@ class Catalogue:
         return list(partitions(self._root, self.pipeline))
 
     def index(self, column: str) -> IdIndex:
-        """Return the index by a column of ids.
+        """Return the index by a column of ids: which pixels have which stars.
+
+        Parameters
+        ----------
+        column
+            ``tic_id``, or for TGLC ``gaia_dr3_id``.
 
         Raises
         ------
@@ -95,8 +102,15 @@ class Catalogue:
 
         Parameters
         ----------
-        tic, gaia, object_id
-            The star's id; one of them.
+        tic
+            The star's TIC id.
+        gaia
+            Or its Gaia DR3 id; of the three pipelines TGLC alone has an index by it.
+        object_id
+            Or its id in the column ``object_id``: the TIC id, of a star without one the Gaia DR3
+            id.
+        sector
+            One sector or several; None: all.
 
         Raises
         ------
@@ -122,9 +136,20 @@ class Catalogue:
         return end_to_end(self.pipeline, rows)
 
     def cone(self, ra: float, dec: float, radius: float, *, sector: Sectors = None) -> Selection:
-        """Return the light curves within `radius` of a place; all in degrees, ICRS.
+        """Return the light curves within `radius` of a place, with all their columns.
 
         Only files whose pixels the circle may touch are read.
+
+        Parameters
+        ----------
+        ra
+            Right ascension of the place, ICRS, degrees.
+        dec
+            Declination of the place, ICRS, degrees.
+        radius
+            Of the circle, degrees.
+        sector
+            One sector or several; None: all.
         """
         return self._select(None, None, sector, Cone(ra, dec, radius))
 
@@ -142,7 +167,16 @@ class Catalogue:
         columns
             Header values and columns of the light curve by name (``tic_id``, ``flux``). None: all.
         where
-            A condition on header values; see `condition.parse_condition`.
+            A condition on header values: comparisons of columns with numbers, texts and lists of
+            them, joined by ``and``, ``or`` and ``not``, such as ``"tess_mag < 10 and sector in
+            (23, 24)"``; ``teff is not None`` asks whether there is a value. None: all rows.
+        sector
+            One sector or several; None: all.
+
+        Raises
+        ------
+        RequestError
+            There is no such column, or `where` is no condition.
         """
         return self._select(columns, where, sector, None)
 
@@ -166,9 +200,15 @@ class Catalogue:
     ) -> TorchDataset:
         """Return a PyTorch data set that yields batches; it needs ``tessloom[torch]``.
 
-        Give it to a `~torch.utils.data.DataLoader` with ``batch_size=None``, and call its
-        ``set_epoch`` before each epoch: else all epochs have the same order and crops. What is in
-        a batch stands in `batches.Batches.draw`.
+        Give it to a ``torch.utils.data.DataLoader`` with ``batch_size=None``, and call its
+        ``set_epoch`` before each epoch: else all epochs have the same order and crops.
+
+        A batch is a dict of tensors: the columns, shape ``(n, length)``, floats in float32;
+        ``mask``, ``(n, length)``, true where there is a cadence with a time and a flux that no flag
+        takes out (columns are 0 where it is false; where it is true, columns other than these two
+        may be NaN); ``time_reference``, float64, ``(n,)``; header values that were asked for,
+        ``(n,)``, NaN (0 among integers) where there is none; and ``tic_id``, ``gaia_dr3_id`` (0:
+        none) and ``sector``, ``(n,)``.
 
         Parameters
         ----------
@@ -176,13 +216,15 @@ class Catalogue:
             Of the light curve; and header values that are numbers, such as ``tess_mag``, to learn.
         where
             A condition on header values, as in `select`.
-        split, splits
-            ``train``, ``validation`` or ``test``, None: all stars; and their shares, None: those
-            of the dataset. A star is in the same split in all sectors and pipelines.
+        split
+            ``train``, ``validation`` or ``test``; None: all stars. A star is in the same split in
+            all sectors and pipelines.
+        splits
+            The shares of the splits; None: those of the dataset.
         length
             Cadences of a light curve: longer ones are cropped, shorter ones padded with zeros.
         batch_size
-            Light curves of a batch.
+            Light curves of a batch; the last one of a worker may have fewer.
         crop
             ``random``: another part each epoch; ``start``: the first cadences. None: at random,
             but for ``validation`` and ``test``.
@@ -193,8 +235,8 @@ class Catalogue:
             Of a crop: one with fewer that are to be used is left out.
         time_reference
             BTJD from which time is counted before it becomes float32, in which BTJD itself would be
-            good to 20 seconds; it is good to a second up to 128 days from here. None: from the
-            first time of what is left of each light curve.
+            good to some 10 seconds; it is good to a second up to 128 days from here. None: from
+            the first time of what is left of each light curve.
         shuffle_buffer
             Light curves among which batches are mixed; 0: in the dataset's order. None: 8,192, but
             0 for ``validation`` and ``test``.
@@ -203,7 +245,7 @@ class Catalogue:
         seed
             Of the order and of random crops.
         sector
-            Which sectors, as in `select`.
+            One sector or several; None: all.
 
         Raises
         ------
@@ -241,7 +283,27 @@ class Catalogue:
         )
 
     def write_margin(self, arcsec: float = 10.0) -> int:
-        """Write a margin cache for LSDB's cross-matches; see `margin.write_margin`."""
+        """Write a margin cache for LSDB's cross-matches: the stars just beyond each pixel's border.
+
+        A later build that changes the catalogue puts it out of use; then write it again.
+
+        Parameters
+        ----------
+        arcsec
+            Its width: no star that is so near to a pixel is left out. It has some farther ones too.
+
+        Returns
+        -------
+        int
+            The number of light curves in it.
+
+        Raises
+        ------
+        RequestError
+            It is no width, or more than 600 arcseconds.
+        DatasetError
+            A file is damaged, the disk is full, or a build is writing to the dataset.
+        """
         from tessloom.reading.margin import write_margin  # noqa: PLC0415
 
         return write_margin(self._root, self.pipeline, arcsec)
@@ -254,14 +316,16 @@ class Catalogue:
         splits: Splits | None = None,
         streaming: bool = False,
     ) -> HuggingFaceDataset | IterableDataset:
-        """Return a Hugging Face dataset; nothing goes over the network.
-
-        It needs ``tessloom[huggingface]``.
+        """Return a Hugging Face dataset (``tessloom[huggingface]``), without the network.
 
         Parameters
         ----------
-        split, splits
-            As in `torch`.
+        sector
+            One sector or several; None: all.
+        split
+            ``train``, ``validation`` or ``test``, as in `torch`; None: all stars.
+        splits
+            The shares of the splits; None: those of the dataset.
         streaming
             Whether rows are read when they are iterated over, as plain values; else they are
             copied into the cache of Hugging Face datasets once and come as numpy arrays, each

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 class TorchDataset(IterableDataset[dict[str, torch.Tensor]]):
-    """Batches of light curves as tensors; see `batches.Batches.draw` for what is in one.
+    """Batches of light curves as tensors; see `Catalogue.torch` for what is in one.
 
-    Give it to a `~torch.utils.data.DataLoader` with ``batch_size=None``: it makes batches itself.
+    Give it to a ``torch.utils.data.DataLoader`` with ``batch_size=None``: it makes batches itself.
     Light curves are shared out between the ranks of a process group and the workers of a loader.
     All ranks get equally many batches, all of them full, as they wait for each other: so some
-    light curves come twice in an epoch, as with PyTorch's `DistributedSampler`.
+    light curves come twice in an epoch, as with PyTorch's ``DistributedSampler``.
     """
 
     def __init__(self, batches: Batches) -> None:
