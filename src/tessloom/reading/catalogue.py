@@ -9,7 +9,7 @@ import numpy as np
 
 from tessloom.dataset.layout import catalogue_directory, partition_path, partitions
 from tessloom.dataset.schema import arrow_schema
-from tessloom.dataset.storage import matching
+from tessloom.dataset.storage import matching, store_failures
 from tessloom.errors import NotInDatasetError, RequestError
 from tessloom.reading.batches import Batches
 from tessloom.reading.cone import Cone
@@ -61,7 +61,8 @@ class Catalogue:
 
     @cached_property
     def _partitions(self) -> list[tuple[int, int, Path]]:
-        return list(partitions(self._root, self.pipeline))
+        with store_failures(self._root):
+            return list(partitions(self._root, self.pipeline))
 
     def index(self, column: str) -> IdIndex:
         """Return the index by a column of ids.
@@ -217,28 +218,35 @@ class Catalogue:
         """Write a margin cache for LSDB's cross-matches; see `margin.write_margin`."""
         from tessloom.reading.margin import write_margin  # noqa: PLC0415
 
-        return write_margin(self._root, self.pipeline, arcsec)
+        with store_failures(self._root):
+            return write_margin(self._root, self.pipeline, arcsec)
 
     def to_hf(
         self, sector: Sectors = None, *, streaming: bool = False
     ) -> HuggingFaceDataset | IterableDataset:
-        """Return a Hugging Face dataset (``pip install datasets``); nothing goes over the network.
+        """Return a Hugging Face dataset (``pip install datasets``); the Hub is not asked.
 
         Parameters
         ----------
         streaming
             Whether rows are read when they are iterated over, as plain values; else they are
             copied into the cache of Hugging Face datasets once and come as numpy arrays, each
-            column in its own type, so that time stays double.
+            column in its own type, so that time stays double. What lies in an object store is
+            downloaded into that cache before, and takes twice the room.
 
         Raises
         ------
         NotInDatasetError
             There is nothing of these sectors.
+        DatasetError
+            A file can't be read.
+        RequestError
+            Hugging Face datasets is not to use the network (``HF_HUB_OFFLINE``), and the dataset
+            lies in a store.
         """
         from tessloom.reading.huggingface import hugging_face_dataset  # noqa: PLC0415
 
-        return hugging_face_dataset(self._paths(sector), streaming=streaming)
+        return hugging_face_dataset(self._root, self._paths(sector), streaming=streaming)
 
     def _paths(self, sector: Sectors) -> list[Path]:
         wanted = _sectors(sector)
@@ -288,8 +296,9 @@ class Catalogue:
     def _files(self, pixel: int, sectors: set[int] | None) -> list[Path]:
         """Return the files of a pixel, which a listing of its directory tells."""
         directory = partition_path(self._root, self.pipeline, pixel, 0).parent
-        found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
-        return sorted(p for p in found if sectors is None or int(p.stem[1:]) in sectors)
+        with store_failures(self._root):
+            found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
+            return sorted(p for p in found if sectors is None or int(p.stem[1:]) in sectors)
 
 
 def has_pipeline(root: Path, pipeline: Pipeline) -> bool:
