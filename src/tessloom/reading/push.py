@@ -138,7 +138,8 @@ def push(
     root = open_directory(place)
     if not is_local(root):
         raise RequestError(
-            f"{place} is not on a local disk, from which alone the Hub's tool uploads"
+            f"{place} is not on a local disk, from which alone the Hub's tool uploads: copy the "
+            "dataset to one and push the copy"
         )
     dataset_format = find_format(root)
     if dataset_format is None:
