@@ -13,8 +13,10 @@ import tessloom
 from hub import Hub, Repository, hub
 from support import NAMES, run, shared_ids
 from tessloom.dataset.lock import locked
+from tessloom.dataset.splits import Splits
 from tessloom.errors import DatasetError, DatasetLockedError, RequestError
 from tessloom.reading.push import Push, push
+from tessloom.reading.recorded_splits import record_splits
 
 NAME = "me/tess-light-curves"
 URL = f"hf://datasets/{NAME}"
@@ -127,10 +129,11 @@ def test_all_that_tessloom_wrote_is_uploaded_and_nothing_else(
     root = shutil.copytree({"parquet": dataset, "hdf5": hdf5}[kind], tmp_path / "copied")
     if kind == "parquet":
         assert tessloom.open(root)["qlp"].write_margin(600)
-        (root / "splits.json").write_text("{}")
+        record_splits(root, Splits.parse("70/20/10"))
     else:
         assert list(root.glob("QLP/healpix=*/s0024-001-of-001.hdf5"))
     expected = visible(root)
+    assert ("splits.json" in expected) == (kind == "parquet")
     add_strangers(root)
     done = run("push", root, URL, **running.environment)
     assert done.returncode == 0, done.stderr
