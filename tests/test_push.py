@@ -65,7 +65,7 @@ def logged_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def running() -> Iterator[Hub]:
+def the_hub() -> Iterator[Hub]:
     with hub() as hub_on_the_loopback:
         yield hub_on_the_loopback
 
@@ -98,10 +98,10 @@ def add_strangers(root: Path) -> None:
         (root / name).write_bytes(b"of no one's business")
 
 
-def test_a_dry_run_sums_up_every_file_and_byte_and_asks_nobody(copied: Path, running: Hub) -> None:
-    done = run("push", copied, URL, "--dry-run", **running.environment)
+def test_a_dry_run_sums_up_every_file_and_byte_and_asks_nobody(copied: Path, the_hub: Hub) -> None:
+    done = run("push", copied, URL, "--dry-run", **the_hub.environment)
     assert done.returncode == 0, done.stderr
-    assert not running.requests
+    assert not the_hub.requests
     *lines, total, last = done.stdout.splitlines()
     expected = visible(copied)
     counts = {line.split()[-1]: int(line.split()[0]) for line in lines}
@@ -124,7 +124,7 @@ def test_each_file_is_listed_if_that_is_wanted(copied: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["parquet", "hdf5"])
 def test_all_that_tessloom_wrote_is_uploaded_and_nothing_else(
-    kind: str, dataset: Path, hdf5: Path, tmp_path: Path, running: Hub
+    kind: str, dataset: Path, hdf5: Path, tmp_path: Path, the_hub: Hub
 ) -> None:
     root = shutil.copytree({"parquet": dataset, "hdf5": hdf5}[kind], tmp_path / "copied")
     if kind == "parquet":
@@ -135,9 +135,9 @@ def test_all_that_tessloom_wrote_is_uploaded_and_nothing_else(
     expected = visible(root)
     assert ("splits.json" in expected) == (kind == "parquet")
     add_strangers(root)
-    done = run("push", root, URL, **running.environment)
+    done = run("push", root, URL, **the_hub.environment)
     assert done.returncode == 0, done.stderr
-    assert running.repositories[NAME].files == expected
+    assert the_hub.repositories[NAME].files == expected
     said = sorted(set(STRANGERS) - UNSAID)
     names = f"({', '.join(said[:3])} and {len(said) - 3} more)"
     assert f"Left out: {len(said)} files that tessloom did not write {names}" in done.stdout
@@ -154,25 +154,25 @@ def test_where_nothing_else_lies_nothing_is_said_of_it(dataset: Path) -> None:
     ("option", "private"), [((), False), (("--public",), False), (("--private",), True)]
 )
 def test_a_new_repository_is_seen_by_whom_the_user_wants(
-    option: tuple[str, ...], private: bool, hdf5: Path, running: Hub
+    option: tuple[str, ...], private: bool, hdf5: Path, the_hub: Hub
 ) -> None:
-    done = run("push", hdf5, URL, *option, **running.environment)
+    done = run("push", hdf5, URL, *option, **the_hub.environment)
     assert done.returncode == 0, done.stderr
-    assert running.repositories[NAME].private is private
+    assert the_hub.repositories[NAME].private is private
 
 
 @pytest.mark.parametrize("private", [True, False])
 def test_an_older_repository_that_others_see_than_the_user_wants_gets_nothing(
-    private: bool, hdf5: Path, running: Hub
+    private: bool, hdf5: Path, the_hub: Hub
 ) -> None:
-    running.repositories[NAME] = repository = Repository(private)
+    the_hub.repositories[NAME] = repository = Repository(private)
     option = "--public" if private else "--private"
-    done = run("push", hdf5, URL, option, **running.environment)
+    done = run("push", hdf5, URL, option, **the_hub.environment)
     assert done.returncode == 2
     assert f"is {'private' if private else 'public'}" in done.stderr
     assert f"leave {option} out" in done.stderr
     assert not repository.files
-    assert run("push", hdf5, URL, **running.environment).returncode == 0
+    assert run("push", hdf5, URL, **the_hub.environment).returncode == 0
     assert repository.files == visible(hdf5)
     assert repository.private is private
 
@@ -214,9 +214,9 @@ def test_a_hub_that_can_t_be_reached_is_an_error_that_says_what_to_do(
         push(dataset, URL)
 
 
-def test_a_hub_that_refuses_is_an_error(hdf5: Path, running: Hub) -> None:
-    running.refuse = 403
-    done = run("push", hdf5, URL, **running.environment)
+def test_a_hub_that_refuses_is_an_error(hdf5: Path, the_hub: Hub) -> None:
+    the_hub.refuse = 403
+    done = run("push", hdf5, URL, **the_hub.environment)
     assert done.returncode == 3
     assert f"does not take {NAME}" in done.stderr
     assert "403 Forbidden" in done.stderr

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 import tessloom
-from object_store import BUCKET, object_store
+from object_store import BUCKET, ObjectStore
 from support import read_table, shared_ids
 
 URL = f"s3://{BUCKET}/data"
@@ -48,17 +47,11 @@ print(json.dumps([rows(loader), made_there]))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _stored(dataset: Path) -> Iterator[None]:
-    with object_store() as store, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", store.address)
-        patch.setenv("AWS_ACCESS_KEY_ID", "anyone")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        for path in dataset.glob("qlp/**/*"):
-            if path.is_file():
-                store.write(f"{URL}/{path.relative_to(dataset).as_posix()}", path.read_bytes())
-        yield
+def _placed(running: ObjectStore, dataset: Path) -> None:
+    for path in dataset.glob("qlp/**/*"):
+        if path.is_file():
+            name = path.relative_to(dataset).as_posix()
+            running.write(f"{URL}/{name}", path.read_bytes())
 
 
 def run_code(code: str, star: int) -> Any:
