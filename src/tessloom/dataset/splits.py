@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from tessloom.dataset.layout import write_text
+from tessloom.dataset.opening import bytes_from_start
 from tessloom.errors import DatasetError, RequestError
 
 if TYPE_CHECKING:
@@ -145,11 +146,12 @@ def read_splits(root: Path) -> Splits:
     Raises
     ------
     DatasetError
-        The file in which they are is damaged.
+        The file in which they are is damaged, or the store does not give it.
     """
     path = root / _FILE
     try:
-        shares = json.loads(path.read_text(encoding="utf-8"))["shares"]
+        with bytes_from_start(path) as file:
+            shares = json.loads(file.read())["shares"]
         return Splits(**shares)
     except FileNotFoundError:
         return Splits()
