@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tessloom.dataset.croissant import CROISSANT
 from tessloom.dataset.layout import CARD, catalogue_directory, index_directory
 from tessloom.dataset.margins import COLLECTION
+from tessloom.dataset.splits import SPLITS_FILE
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.pipelines import Pipeline
 
-_AT_THE_TOP = {CARD, CROISSANT, "splits.json"}
+_AT_THE_TOP = {CARD, CROISSANT, SPLITS_FILE}
 _PROPERTIES = ("hats.properties", "properties")
 _CATALOGUE = (*_PROPERTIES, "partition_info.csv", "dataset/_common_metadata")
 _INDEX = (

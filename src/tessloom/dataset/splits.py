@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ROUNDING = 1e-9
-_FILE = "splits.json"
+SPLITS_FILE = "splits.json"
 _RULE = (
     "By the star's TIC id, or its Gaia DR3 id where it has none: SplitMix64, of which the upper 53 "
     "bits give a number from 0 to 1. The shares of that range belong to the splits in this order."
@@ -148,7 +148,7 @@ def read_splits(root: Path) -> Splits:
     DatasetError
         The file in which they are is damaged, or the store does not give it.
     """
-    path = root / _FILE
+    path = root / SPLITS_FILE
     try:
         with bytes_from_start(path) as file:
             shares = json.loads(file.read())["shares"]
@@ -164,4 +164,4 @@ def read_splits(root: Path) -> Splits:
 def write_splits(root: Path, splits: Splits) -> None:
     """Write the splits of a dataset into its file."""
     content = {"rule": _RULE, "shares": asdict(splits)}
-    write_text(root / _FILE, json.dumps(content, indent=1) + "\n")
+    write_text(root / SPLITS_FILE, json.dumps(content, indent=1) + "\n")
