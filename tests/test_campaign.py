@@ -8,10 +8,10 @@ import pytest
 import tessloom
 from support import contents, demo_paths, partition_files, run
 from tessloom import Progress
-from tessloom.building.request import parse_sectors
 from tessloom.demo import DemoServer, Faults
 from tessloom.errors import RequestError, UnknownSectorError
 from tessloom.pipelines import Pipeline
+from tessloom.sectors import parse_sectors
 
 LIMIT = 30
 
