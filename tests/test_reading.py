@@ -96,6 +96,13 @@ def test_only_the_files_that_hold_a_star_are_read(
         ({}, "give one of"),
         ({"tic": 1, "gaia": 2}, "give one of"),
         ({"tic": "a star"}, "which is no id"),
+        ({"tic": True}, "which is no id"),
+        ({"tic": float("nan")}, "which is no id"),
+        ({"tic": -5}, "which is no id"),
+        ({"tic": 2**63}, "which is no id"),
+        ({"object_id": 5707485527450614656.0}, "can't hold all digits"),
+        ({"tic": "Gaia DR3 5"}, "give gaia="),
+        ({"object_id": "Gaia DR2 5"}, "of Gaia DR3"),
         ({"gaia": 5}, "no index by gaia"),
     ],
 )
