@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessloom.dataset.schema import LIGHT_CURVE
 from tessloom.errors import RequestError
 from tessloom.reading.literals import literal_for, literals_for
 from tessloom.reading.scanning import projected
@@ -39,15 +40,13 @@ _HOW = (
 )
 
 
-def condition_of(where: object, schema: pa.Schema, columns: Mapping[str, pa.DataType]) -> Any:
+def condition_of(where: object, schema: pa.Schema) -> pc.Expression:
     """Return what `Catalogue.select` takes for a condition as an Arrow expression.
 
     Parameters
     ----------
     schema
         Of the files.
-    columns
-        Types of the columns that a text may compare.
 
     Raises
     ------
@@ -57,7 +56,8 @@ def condition_of(where: object, schema: pa.Schema, columns: Mapping[str, pa.Data
     if isinstance(where, pc.Expression):
         found = where
     elif isinstance(where, str):
-        found = parse_condition(where, columns)
+        types = {field.name: field.type for field in schema if field.name != LIGHT_CURVE}
+        found = parse_condition(where, types)
     else:
         raise RequestError(f"where is {where!r}, which is no condition: {_HOW}")
     try:

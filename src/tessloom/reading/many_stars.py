@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessloom.dataset.opening import parquet_file
-from tessloom.dataset.receipt import damaged
 from tessloom.reading.rows import as_rows
 
 if TYPE_CHECKING:
@@ -57,13 +56,10 @@ def rows_by_star(
 
 
 def _rows_among(path: Path, column: str, wanted: pa.Array) -> Iterator[Mapping[str, Any]]:
-    try:
-        with parquet_file(path) as file:
-            for number in range(file.num_row_groups):
-                found = file.read_row_group(number, [column])[column]
-                at = np.flatnonzero(pc.is_in(found, value_set=wanted).to_numpy())
-                if len(at):
-                    table = file.read_row_group(number)
-                    yield from as_rows(table if len(at) == len(table) else table.take(at))
-    except (OSError, pa.ArrowException) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        for number in range(file.num_row_groups):
+            found = file.read_row_group(number, [column])[column]
+            at = np.flatnonzero(pc.is_in(found, value_set=wanted).to_numpy())
+            if len(at):
+                table = file.read_row_group(number)
+                yield from as_rows(table if len(at) == len(table) else table.take(at))

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tessloom.dataset.opening import parquet_file
-from tessloom.dataset.receipt import damaged
+from tessloom.dataset.opening import damaged, parquet_file
 from tessloom.dataset.storage import is_local, said, store_failures, store_of
 from tessloom.errors import DatasetError, RequestError, TessloomError
 
@@ -69,8 +68,8 @@ def _explained(error: Exception, paths: Sequence[Path], schema: pa.Schema) -> Te
     for path in named or paths:
         try:
             _read(path, schema)
-        except (OSError, pa.ArrowException) as own:
-            return damaged(path, own)
+        except DatasetError as own:
+            return own
     if named:
         return damaged(named[0], error)
     if isinstance(error, pa.ArrowException):

@@ -29,9 +29,10 @@ _NAMED = 6  # of its columns
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Selection(Tabular):
-    """Some rows and columns of some files; see `Catalogue.select` and `Catalogue.cone`.
+    """Some rows and columns of some files, as ``Catalogue.select`` and ``cone`` return them.
 
-    Nothing is read before it is asked for. What takes Arrow's streams takes it as it is:
+    Rows are read when they are asked for. ``len`` is their number; with a condition or a circle it
+    reads the columns that these need. What takes Arrow's streams takes a selection as it is:
     ``pa.table(selection)``, ``pl.DataFrame(selection)``, and DuckDB by the variable's name.
 
     Attributes
@@ -71,12 +72,14 @@ class Selection(Tabular):
             There is no such column, or `where` is no condition on them.
         """
         schema = arrow_schema(pipeline)
-        types = {field.name: field.type for field in schema if field.name != LIGHT_CURVE}
-        condition = None if where is None else condition_of(where, schema, types)
+        condition = None if where is None else condition_of(where, schema)
         return cls(pipeline, paths, _projection(schema, columns), condition, cone)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows as Arrow batches, few in memory at a time.
+
+        A batch has rows of one file, so batches are as small as files are. Columns of the light
+        curve that were asked for by name are columns of the batch.
 
         Raises
         ------

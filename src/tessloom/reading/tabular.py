@@ -25,7 +25,7 @@ class Tabular(ABC):
         """Return the rows as an Arrow table."""
 
     def to_pandas(self) -> PandasFrame:
-        """Return the rows as a pandas data frame, the lists as numpy arrays.
+        """Return the rows as a pandas data frame (``pip install pandas``), lists as numpy arrays.
 
         Columns of integers and booleans in which values are missing have pandas' nullable types:
         as floats, which pandas takes otherwise, long ids would change.
@@ -46,11 +46,9 @@ class Tabular(ABC):
         return frame
 
     def to_polars(self) -> PolarsFrame:
-        """Return the rows as a polars data frame (``pip install polars``)."""
-        import polars as pl  # noqa: PLC0415
-
-        frame = pl.from_arrow(self.to_arrow())
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - of a table
+        """Return the rows as a polars data frame (``tessloom[polars]``)."""
+        pl = extra("polars", "polars")
+        frame: PolarsFrame = pl.from_arrow(self.to_arrow())
         return frame
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
