@@ -54,13 +54,13 @@ def failures_named(paths: Sequence[Path], schema: pa.Schema) -> Iterator[None]:
     if not paths:
         yield
         return
-    try:
-        with store_failures(paths[0]):
+    with store_failures(paths[0].parents[3]):
+        try:
             yield
-    except TessloomError:
-        raise
-    except (OSError, pa.ArrowException) as error:
-        raise _explained(error, paths, schema) from error
+        except TessloomError:
+            raise
+        except (OSError, pa.ArrowException) as error:
+            raise _explained(error, paths, schema) from error
 
 
 def _explained(error: Exception, paths: Sequence[Path], schema: pa.Schema) -> TessloomError:
