@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from tessloom.dataset.layout import catalogue_directory
 from tessloom.dataset.schema import arrow_schema
 from tessloom.dataset.splits import read_splits
+from tessloom.dataset.storage import store_failures
 from tessloom.errors import NotInDatasetError, RequestError
 from tessloom.reading.angles import circle
 from tessloom.reading.batches import Batches
@@ -400,7 +401,8 @@ class Catalogue:
         """
         from tessloom.reading.margin import write_margin  # noqa: PLC0415
 
-        return write_margin(self._root, self.pipeline, arcsec)
+        with store_failures(self._root):
+            return write_margin(self._root, self.pipeline, arcsec)
 
     def to_hf(
         self,
@@ -410,7 +412,7 @@ class Catalogue:
         splits: Splits | None = None,
         streaming: bool = False,
     ) -> HuggingFaceDataset | IterableDataset:
-        """Return a Hugging Face dataset (``tessloom[huggingface]``), without the network.
+        """Return a Hugging Face dataset (``tessloom[huggingface]``), without the Hub.
 
         Parameters
         ----------
@@ -424,14 +426,18 @@ class Catalogue:
             Whether rows are read when they are iterated over, as plain values; else they are
             copied into the cache of Hugging Face datasets once and come as numpy arrays, each
             column in its own type, so that time stays double and ids whole: 0 stands for an id
-            that a star lacks.
+            that a star lacks. What lies in an object store is downloaded into that cache before,
+            and takes twice the room.
 
         Raises
         ------
         NotInDatasetError
             There is nothing of these sectors.
         RequestError
-            There is no such split, or Hugging Face datasets is not installed.
+            There is no such split, or Hugging Face datasets is not installed, or not to use the
+            network (``HF_HUB_OFFLINE``) while the dataset lies in a store.
+        DatasetError
+            A file can't be read.
         """
         from tessloom.reading.huggingface import hugging_face_dataset  # noqa: PLC0415
 
@@ -439,7 +445,7 @@ class Catalogue:
         if split is not None:
             splits.check(split)
         return hugging_face_dataset(
-            self.pipeline, self._paths(sector), split, splits, streaming=streaming
+            self._root, self.pipeline, self._paths(sector), split, splits, streaming=streaming
         )
 
     def _paths(self, sector: Sectors) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tessloom.dataset.layout import partition_path, partitions
-from tessloom.dataset.storage import matching
+from tessloom.dataset.storage import matching, store_failures
 from tessloom.errors import NotInDatasetError
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ class Partitions:
     def of_pixel(self, pixel: int, sectors: Sectors | None = None) -> list[Path]:
         """Return the files of a pixel by sector, which a listing of its directory tells."""
         directory = partition_path(self._root, self._pipeline, pixel, 0).parent
-        found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
-        there = {int(path.stem[1:]): path for path in found}
+        with store_failures(self._root):
+            found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
+            there = {int(path.stem[1:]): path for path in found}
         wanted = there if sectors is None else sectors.among(there)
         return [there[sector] for sector in sorted(there) if sector in wanted]
 
@@ -74,7 +75,8 @@ class Partitions:
 
     @cached_property
     def _all(self) -> list[tuple[int, int, Path]]:
-        return list(partitions(self._root, self._pipeline))
+        with store_failures(self._root):
+            return list(partitions(self._root, self._pipeline))
 
 
 def _listed(sectors: tuple[int, ...] | list[int]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tessloom.dataset.opening import damaged, parquet_file
+from tessloom.dataset.opening import arrow_filesystem, damaged, parquet_file
 from tessloom.dataset.storage import is_local, said, store_failures, store_of
 from tessloom.errors import DatasetError, RequestError, TessloomError
 
@@ -23,7 +23,7 @@ def files_as_one(paths: Sequence[Path], schema: pa.Schema) -> ds.Dataset:
     """Return files as one dataset of Arrow's; nothing is read yet."""
     import pyarrow.dataset as ds  # noqa: PLC0415 - it brings pandas along where there is one
 
-    store = store_of(paths[0])[0] if paths and not is_local(paths[0]) else None
+    store = arrow_filesystem(paths) if paths and not is_local(paths[0]) else None
     return ds.dataset(list(map(_name, paths)), schema, format="parquet", filesystem=store)
 
 

@@ -84,7 +84,7 @@ class Selection(Tabular):
         Raises
         ------
         DatasetError
-            A file is damaged.
+            A file is damaged, or the store does not give it.
         """
         columns, where = self.columns, self.where
         if self.cone is not None:
