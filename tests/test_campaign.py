@@ -8,10 +8,10 @@ import pytest
 import tessloom
 from support import contents, demo_paths, partition_files, run
 from tessloom import Progress
-from tessloom.building.request import parse_sectors
 from tessloom.demo import DemoServer, Faults
 from tessloom.errors import RequestError, UnknownSectorError
 from tessloom.pipelines import Pipeline
+from tessloom.sectors import parse_sectors
 
 LIMIT = 30
 
@@ -41,7 +41,7 @@ def test_sectors_are_numbers_and_ranges(
 @pytest.mark.parametrize("asked", ["", "x", "1-2-3", "-5", "0", "3-2", 1.5, True, None, []])
 def test_what_is_no_sector_is_a_wrong_call(asked: object) -> None:
     with pytest.raises(RequestError):
-        parse_sectors(asked)  # type: ignore[arg-type]
+        parse_sectors(asked)
 
 
 def test_a_campaign_is_the_same_dataset_as_one_build_after_the_other(

@@ -75,7 +75,7 @@ def test_a_star_is_found_by_each_of_its_ids(opened: tessloom.Dataset) -> None:
 def test_only_the_files_that_hold_a_star_are_read(
     dataset: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tessloom.reading import catalogue, rows
+    from tessloom.reading import rows, stars
 
     read = []
 
@@ -84,7 +84,7 @@ def test_only_the_files_that_hold_a_star_are_read(
         return original(path, column, value)
 
     original = rows.rows_where
-    monkeypatch.setattr(catalogue, "rows_where", watched)
+    monkeypatch.setattr(stars, "rows_where", watched)
     light_curve = tessloom.open(dataset)["qlp"].light_curve(tic=star_of("qlp"))
     assert len(read) == len(set(light_curve.sectors))
     assert len({path.parent for path in read}) == 1
@@ -96,6 +96,13 @@ def test_only_the_files_that_hold_a_star_are_read(
         ({}, "give one of"),
         ({"tic": 1, "gaia": 2}, "give one of"),
         ({"tic": "a star"}, "which is no id"),
+        ({"tic": True}, "which is no id"),
+        ({"tic": float("nan")}, "which is no id"),
+        ({"tic": -5}, "which is no id"),
+        ({"tic": 2**63}, "which is no id"),
+        ({"object_id": 5707485527450614656.0}, "can't hold all digits"),
+        ({"tic": "Gaia DR3 5"}, "give gaia="),
+        ({"object_id": "Gaia DR2 5"}, "of Gaia DR3"),
         ({"gaia": 5}, "no index by gaia"),
     ],
 )

@@ -17,12 +17,9 @@ def splits(
     ] = None,
 ) -> None:
     """Say which shares of the stars are for training, validation and test, or choose them."""
-    from tessloom.dataset.splits import Splits, read_splits  # noqa: PLC0415
-    from tessloom.dataset.storage import open_directory, store_failures  # noqa: PLC0415
-    from tessloom.reading.recorded_splits import record_splits  # noqa: PLC0415
+    from tessloom.dataset.splits import Splits  # noqa: PLC0415
+    from tessloom.reading.recorded_splits import record_splits, recorded_splits  # noqa: PLC0415
 
     if shares is not None:
         record_splits(directory, Splits.parse(shares))
-    root = open_directory(directory)
-    with store_failures(root):
-        typer.echo(f"train/validation/test: {read_splits(root)} % of the stars")
+    typer.echo(f"train/validation/test: {recorded_splits(directory)} % of the stars")

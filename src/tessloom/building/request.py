@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +16,7 @@ from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES, Pipeline, get_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -26,9 +24,6 @@ if TYPE_CHECKING:
 
     from tessloom.building.progress import Progress
     from tessloom.dataset._protocol import DatasetFormat
-
-LAST_SECTOR = 9999
-_SPAN = re.compile(r"(\d{1,4})(\s*-\s*(\d{1,4})?)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,74 +67,6 @@ def parse_pipelines(names: str | Iterable[str]) -> list[Pipeline]:
     if not given:
         raise RequestError(f"name at least one pipeline of {', '.join(PIPELINES)}")
     return list(dict.fromkeys(get_pipeline(name) for name in given))
-
-
-@dataclass(frozen=True)
-class Sectors:
-    """Which sectors a call asks for.
-
-    Attributes
-    ----------
-    single
-        Those that it names, and that must be there.
-    spans
-        First and last of ranges, of which those are taken that are there.
-    """
-
-    single: tuple[int, ...] = ()
-    spans: tuple[tuple[int, int], ...] = ()
-
-    def among(self, known: Iterable[int]) -> list[int]:
-        """Return what is asked for of the sectors that are there; those named in any case."""
-        if not self.spans:
-            return [*self.single]
-        there = {n for n in known if any(first <= n <= last for first, last in self.spans)}
-        return sorted(there | set(self.single))
-
-    def lacking(self, known: Iterable[int]) -> list[int]:
-        """Return what ranges ask for and is not there; nothing of one without an end."""
-        asked = {
-            number
-            for first, last in self.spans
-            if last < LAST_SECTOR
-            for number in range(first, last + 1)
-        }
-        return sorted(asked - set(known) - set(self.single))
-
-
-def parse_sectors(sector: int | str | Iterable[int | str]) -> Sectors:
-    """Check sectors: numbers, ranges such as ``"1-26"`` or ``"27-"``, ``"all"``."""
-    given: list[Any]
-    given = [sector] if isinstance(sector, str) or not isinstance(sector, Iterable) else [*sector]
-    parts: list[Any] = []
-    for item in given:
-        parts += item.split(",") if isinstance(item, str) else [item]
-    if not parts:
-        raise RequestError("name at least one sector")
-    spans = [_parse_span(part) for part in parts]
-    single = dict.fromkeys(first for first, last in spans if first == last)
-    return Sectors((*single,), tuple(span for span in spans if span[0] != span[1]))
-
-
-def _parse_span(part: Any) -> tuple[int, int]:
-    """Return the first and the last sector of a range, which may be the same."""
-    first, last = part, part
-    if isinstance(part, str):
-        text = part.strip().lower()
-        match = _SPAN.fullmatch(f"1-{LAST_SECTOR}" if text == "all" else text)
-        if match is None:
-            raise RequestError(
-                f"{part!r} is not a sector: give a number, a range such as 1-26 or 27-, or all"
-            )
-        first = int(match[1])
-        last = int(match[3] or LAST_SECTOR) if match[2] else first
-    for number in (first, last):
-        whole = isinstance(number, int | np.integer) and not isinstance(number, bool)
-        if not whole or not 1 <= number <= LAST_SECTOR:
-            raise RequestError(f"{number!r} is not a sector: they are numbered from 1")
-    if first > last:
-        raise RequestError(f"the range of sectors {part!r} ends before it begins")
-    return int(first), int(last)
 
 
 def parse_selection(

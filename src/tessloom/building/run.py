@@ -21,7 +21,6 @@ from tessloom.building.request import (
     parse_folder,
     parse_format,
     parse_pipelines,
-    parse_sectors,
     parse_selection,
     parse_workers,
 )
@@ -34,6 +33,7 @@ from tessloom.dataset.status import SectorStatus, sector_status, unplaced
 from tessloom.dataset.storage import open_directory, store_failures
 from tessloom.errors import DatasetError, UnknownSectorError
 from tessloom.pipelines import PIPELINES
+from tessloom.sectors import parse_sectors
 
 if TYPE_CHECKING:
     import os
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from tessloom.building.estimate import Estimate
     from tessloom.building.partition import Result
     from tessloom.building.plan import Partition
-    from tessloom.building.request import Sectors
     from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
+    from tessloom.sectors import Sectors
 
     # How partitions become files.
     Write = Callable[[Iterable[Partition]], list[Result]]

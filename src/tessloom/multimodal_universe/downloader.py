@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from tessloom import fits
 from tessloom.archive import TINY, Findings, Folder, light_curve_path, target_table
 from tessloom.building.opening import open_archive
-from tessloom.building.request import parse_count, parse_features, parse_sectors
+from tessloom.building.request import parse_count, parse_features
 from tessloom.building.run import check_directory
 from tessloom.dataset.standard import StandardFormat
 from tessloom.errors import (
@@ -40,6 +40,7 @@ from tessloom.multimodal_universe.download import (
 from tessloom.multimodal_universe.light_curve import LightCurveReader
 from tessloom.pipelines import get_pipeline
 from tessloom.progress_display import bytes_display, display
+from tessloom.sectors import parse_sectors
 
 if TYPE_CHECKING:
     import os

@@ -5,5 +5,15 @@ from tessloom.reading.catalogue import Catalogue
 from tessloom.reading.dataset import Dataset, Match, open_dataset
 from tessloom.reading.light_curve import LightCurve
 from tessloom.reading.selection import Selection
+from tessloom.reading.targets import Targets
 
-__all__ = ["Catalogue", "Dataset", "LightCurve", "Match", "Selection", "Splits", "open_dataset"]
+__all__ = [
+    "Catalogue",
+    "Dataset",
+    "LightCurve",
+    "Match",
+    "Selection",
+    "Splits",
+    "Targets",
+    "open_dataset",
+]

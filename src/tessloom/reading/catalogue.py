@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
-
-from tessloom.dataset.layout import catalogue_directory, partition_path, partitions
-from tessloom.dataset.schema import LIGHT_CURVE, arrow_schema
+from tessloom.dataset.layout import catalogue_directory
+from tessloom.dataset.schema import arrow_schema
 from tessloom.dataset.splits import read_splits
-from tessloom.dataset.storage import matching, store_failures
+from tessloom.dataset.storage import store_failures
 from tessloom.errors import NotInDatasetError, RequestError
+from tessloom.reading.angles import circle
 from tessloom.reading.batches import Batches
-from tessloom.reading.condition import parse_condition
+from tessloom.reading.columns import describe_columns
+from tessloom.reading.condition import condition_of
 from tessloom.reading.cone import Cone
 from tessloom.reading.extras import extra
-from tessloom.reading.id_index import IdIndex
-from tessloom.reading.light_curve import LightCurve, end_to_end
-from tessloom.reading.rows import rows_where
+from tessloom.reading.identifiers import parse_identifiers
+from tessloom.reading.partitions import Partitions
 from tessloom.reading.selection import Selection
+from tessloom.reading.stars import Stars
+from tessloom.reading.targets import USUAL_COLUMNS, Targets, identifying_columns
+from tessloom.sectors import parse_sectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import pyarrow as pa
     import pyarrow.compute as pc
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
     from datasets import Dataset as HuggingFaceDataset
     from datasets import IterableDataset
 
     from tessloom.dataset.splits import Splits
     from tessloom.pipelines import Pipeline
+    from tessloom.reading.columns import ColumnDescriptions
+    from tessloom.reading.id_index import IdIndex
+    from tessloom.reading.light_curve import LightCurve
     from tessloom.reading.torch import TorchDataset
+    from tessloom.sectors import Sectors as AskedSectors
 
     # Which sectors are asked for; None: all.
-    Sectors = int | Iterable[int] | None
+    Sectors = int | str | Iterable[int | str] | None
+    Angle: TypeAlias = float | Quantity  # degrees, or a unit of its own
 
 
 class Catalogue:
@@ -55,20 +63,31 @@ class Catalogue:
         self._root = root
         self.pipeline = pipeline
         self.schema: pa.Schema = arrow_schema(pipeline)
-        self._indexes = {column: IdIndex(root, pipeline, column) for column in pipeline.indexes}
+        self._partitions = Partitions(root, pipeline)
+        self._stars = Stars(root, pipeline, self._partitions)
 
     def __repr__(self) -> str:
         return f"<{self.pipeline.title} in {self._root}>"
 
-    @cached_property
+    def __len__(self) -> int:
+        """Return the number of light curves, which the files' footers tell."""
+        return len(self.select(["sector"]))
+
+    def __bool__(self) -> bool:
+        return len(self._partitions) > 0
+
+    @property
     def sectors(self) -> tuple[int, ...]:
         """The sectors of which there is something."""
-        return tuple(sorted({sector for _, sector, _ in self._partitions}))
+        return self._partitions.sectors
 
-    @cached_property
-    def _partitions(self) -> list[tuple[int, int, Path]]:
-        with store_failures(self._root):
-            return list(partitions(self._root, self.pipeline))
+    @property
+    def columns(self) -> ColumnDescriptions:
+        """What columns there are: name, type, unit, description, and whether in the header.
+
+        They print as a table.
+        """
+        return describe_columns(self.schema)
 
     def index(self, column: str) -> IdIndex:
         """Return the index by a column of ids: which pixels have which stars.
@@ -83,18 +102,14 @@ class Catalogue:
         RequestError
             The dataset has no index by it.
         """
-        if column not in self._indexes:
-            raise RequestError(
-                f"{self.pipeline.title} has no index by {column}; it has {', '.join(self._indexes)}"
-            )
-        return self._indexes[column]
+        return self._stars.index(column)
 
     def light_curve(
         self,
-        *,
-        tic: int | None = None,
-        gaia: int | None = None,
         object_id: str | int | None = None,
+        *,
+        tic: str | int | None = None,
+        gaia: str | int | None = None,
         sector: Sectors = None,
     ) -> LightCurve:
         """Return a star's light curve in all sectors, or in some.
@@ -103,61 +118,109 @@ class Catalogue:
 
         Parameters
         ----------
+        object_id
+            The star's id in the column ``object_id``: the TIC id, of a star without one the Gaia
+            DR3 id. An id is an integer, of numpy or Arrow too, or a text such as ``217639630`` or
+            ``TIC 217639630``; ``Gaia DR3 365...`` is looked for among all Gaia ids.
         tic
-            The star's TIC id.
+            Or its TIC id.
         gaia
             Or its Gaia DR3 id; of the three pipelines TGLC alone has an index by it.
-        object_id
-            Or its id in the column ``object_id``: the TIC id, of a star without one the Gaia DR3
-            id.
         sector
-            One sector or several; None: all.
+            ``23``, ``"1-26"``, ``"all"``, or several, of which those are taken that the star has.
+            None: all.
 
         Raises
         ------
         NotInDatasetError
-            The dataset does not have it.
+            The dataset does not have it, or not in these sectors.
         RequestError
             None or several ids are given, or there is no index by such ids.
         """
-        column, identifier = self._identifier(tic, gaia, object_id)
-        wanted = _sectors(sector)
-        rows = [
-            row
-            for pixel in self.index(column).pixels(identifier)
-            for path in self._files(pixel, wanted)
-            for row in rows_where(path, column, identifier)
-        ]
-        if not rows:
-            there = "" if sector is None else f" in sector {sector}"
-            raise NotInDatasetError(
-                f"{self._root} has no light curve of {column} {identifier} from "
-                f"{self.pipeline.title}{there}"
-            )
-        return end_to_end(self.pipeline, rows)
+        column, identifier = self._stars.identify(object_id, tic, gaia)
+        return self._stars.one(column, identifier, _asked(sector))
 
-    def cone(self, ra: float, dec: float, radius: float, *, sector: Sectors = None) -> Selection:
-        """Return the light curves within `radius` of a place, with all their columns.
+    def light_curves(
+        self,
+        *,
+        tic: Iterable[object] | None = None,
+        gaia: Iterable[object] | None = None,
+        sector: Sectors = None,
+        missing: str = "error",
+    ) -> Iterator[LightCurve]:
+        """Yield the light curves of many stars, one after the other in the order of the sky.
+
+        Each file that has some is read once, so this is far faster than `light_curve` in a loop.
+
+        Parameters
+        ----------
+        tic
+            The stars' TIC ids: a list, an array, or a column of pandas, polars or Arrow.
+        gaia
+            Or their Gaia DR3 ids.
+        sector
+            As in `light_curve`.
+        missing
+            What is done about stars that are not there: ``error`` or ``skip``.
+
+        Raises
+        ------
+        NotInDatasetError
+            A star is not there, or not in these sectors.
+        RequestError
+            Something is no id or no choice, or there is no index by such ids.
+        """
+        if missing not in ("error", "skip"):
+            raise RequestError(f"missing is {missing!r}: choose 'error' or 'skip'")
+        if (tic is None) == (gaia is None):
+            raise RequestError("give one of tic= and gaia=")
+        name, column = ("tic", "tic_id") if gaia is None else ("gaia", "gaia_dr3_id")
+        stars = parse_identifiers(tic if gaia is None else gaia, name)
+        return self._stars.many(column, stars, _asked(sector), skip=missing == "skip")
+
+    def cone(
+        self,
+        ra: Angle | SkyCoord,
+        dec: Angle | None = None,
+        radius: Angle | None = None,
+        *,
+        columns: Iterable[str] | None = None,
+        where: str | pc.Expression | None = None,
+        sector: Sectors = None,
+    ) -> Selection:
+        """Return the light curves within `radius` of a place.
 
         Only files whose pixels the circle may touch are read.
 
         Parameters
         ----------
         ra
-            Right ascension of the place, ICRS, degrees.
+            Right ascension of the place, ICRS, degrees. Or the place itself, an astropy SkyCoord
+            in any frame: ``cone(place, 0.5)``.
         dec
             Declination of the place, ICRS, degrees.
         radius
-            Of the circle, degrees.
+            Of the circle, degrees. Each angle may be an astropy Quantity, in a unit of its own.
+        columns
+            As in `select`.
+        where
+            As in `select`.
         sector
-            One sector or several; None: all.
+            As in `select`.
+
+        Raises
+        ------
+        RequestError
+            They are no circle, or there is no such column or condition.
+        NotInDatasetError
+            There is nothing of a sector.
         """
-        return self._select(None, None, sector, Cone(ra, dec, radius))
+        return self._select(columns, where, sector, Cone(*circle(ra, dec, radius)))
 
     def select(
         self,
         columns: Iterable[str] | None = None,
-        where: str | None = None,
+        where: str | pc.Expression | None = None,
         *,
         sector: Sectors = None,
     ) -> Selection:
@@ -168,18 +231,50 @@ class Catalogue:
         columns
             Header values and columns of the light curve by name (``tic_id``, ``flux``). None: all.
         where
-            A condition on header values: comparisons of columns with numbers, texts and lists of
-            them, joined by ``and``, ``or`` and ``not``, such as ``"tess_mag < 10 and sector in
-            (23, 24)"``; ``teff is not None`` asks whether there is a value. None: all rows.
+            A condition on header values, as in SQL or in Python; capitals don't matter. Columns
+            are compared with numbers, texts or other columns by ``=``, ``!=``, ``<``, ``<=``,
+            ``>``, ``>=``; ``sector in (23, 24)`` and ``not in`` ask for one of several, ``teff is
+            null`` and ``is not null`` whether there is a value; ``and``, ``or``, ``not`` and
+            brackets join these: ``8 < tess_mag <= 10 and not (logg > 3.5 or logg is null)``. Where
+            there is no value, no comparison holds. Or an expression of pyarrow's, which can do
+            more: ``pc.abs(pc.field("dec")) < 5``. None: all rows.
         sector
-            One sector or several; None: all.
+            ``23``, ``"1-26"``, ``"all"``, or several. Those named must be there; of a range those
+            are taken that are. None: all.
 
         Raises
         ------
         RequestError
-            There is no such column, or `where` is no condition.
+            There is no such column, or `where` is no condition on them.
+        NotInDatasetError
+            There is nothing of a sector.
         """
         return self._select(columns, where, sector, None)
+
+    def targets(self, sector: Sectors = None, columns: Iterable[str] = USUAL_COLUMNS) -> Targets:
+        """Return which stars there are, one row each; no light curve is read.
+
+        Beside `columns` a row has ``sectors``, a sorted list, and ``light_curves``, their number.
+
+        Parameters
+        ----------
+        sector
+            As in `select`.
+        columns
+            Header values by name, taken from the star's first light curve.
+
+        Raises
+        ------
+        RequestError
+            There is no such column.
+        NotInDatasetError
+            There is nothing of a sector.
+        """
+        chosen = tuple(self.select(columns, sector=sector).columns)
+        if series := [name for name in chosen if name not in self.schema.names]:
+            raise RequestError(f"{', '.join(series)} of the light curve is not of a star")
+        needed = dict.fromkeys([*chosen, *identifying_columns(self.pipeline)])
+        return Targets(self.pipeline, chosen, self.select(needed, sector=sector))
 
     def torch(
         self,
@@ -262,13 +357,12 @@ class Catalogue:
             raise RequestError(f"columns is {columns!r}: give a list, such as ['time', 'flux']")
         if splits is not None and split is None:
             raise RequestError("splits are shares of the stars: say which split is wanted")
-        types = {field.name: field.type for field in self.schema if field.name != LIGHT_CURVE}
         return TorchDataset(
             Batches(
                 pipeline=self.pipeline,
                 paths=self._paths(sector),
                 columns=tuple(columns),
-                where=parse_condition(where, types) if isinstance(where, str) else where,
+                where=None if where is None else condition_of(where, self.schema),
                 split=split,
                 splits=splits or read_splits(self._root),
                 length=length,
@@ -355,56 +449,20 @@ class Catalogue:
         )
 
     def _paths(self, sector: Sectors) -> list[Path]:
-        wanted = _sectors(sector)
-        found = [path for _, of, path in self._partitions if wanted is None or of in wanted]
+        found = self._partitions.chosen(_asked(sector))
         if not found:
-            raise NotInDatasetError(
-                f"{self._root} has nothing of sector {sector} from {self.pipeline.title}; it has "
-                f"{', '.join(map(str, self.sectors))}"
-            )
+            raise NotInDatasetError(f"{self._root} has no light curves from {self.pipeline.title}")
         return found
 
     def _select(
         self,
         columns: Iterable[str] | None,
-        where: str | None,
+        where: str | pc.Expression | None,
         sector: Sectors,
         cone: Cone | None,
     ) -> Selection:
-        wanted = _sectors(sector)
-        places = [place for place in self._partitions if wanted is None or place[1] in wanted]
-        if cone is not None:
-            pixels = np.array([pixel for pixel, *_ in places], np.int64)
-            touched = cone.may_touch(self.pipeline.healpix_order, pixels)
-            places = [
-                place for place, is_touched in zip(places, touched, strict=True) if is_touched
-            ]
-        return Selection.of(self.schema, [path for *_, path in places], columns, where, cone)
-
-    def _identifier(
-        self, tic: int | None, gaia: int | None, object_id: str | int | None
-    ) -> tuple[str, int]:
-        given = {"tic": tic, "gaia": gaia, "object_id": object_id}
-        given = {name: value for name, value in given.items() if value is not None}
-        if len(given) != 1:
-            raise RequestError("give one of tic=, gaia= and object_id=")
-        ((name, value),) = given.items()
-        if value is None or isinstance(value, bool) or not str(value).strip().isdecimal():
-            raise RequestError(f"{name} is {value!r}, which is no id")
-        identifier = int(value)
-        if name == "gaia":
-            return "gaia_dr3_id", identifier
-        # A star without a TIC id has its Gaia id for an object_id, which are of another size.
-        if name == "object_id" and not self.index("tic_id").pixels(identifier):
-            return self.pipeline.id_name, identifier
-        return "tic_id", identifier
-
-    def _files(self, pixel: int, sectors: set[int] | None) -> list[Path]:
-        """Return the files of a pixel, which a listing of its directory tells."""
-        directory = partition_path(self._root, self.pipeline, pixel, 0).parent
-        with store_failures(self._root):
-            found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
-            return sorted(p for p in found if sectors is None or int(p.stem[1:]) in sectors)
+        paths = self._partitions.chosen(_asked(sector), cone)
+        return Selection.of(self.pipeline, paths, columns, where, cone)
 
 
 def has_pipeline(root: Path, pipeline: Pipeline) -> bool:
@@ -412,7 +470,5 @@ def has_pipeline(root: Path, pipeline: Pipeline) -> bool:
     return (catalogue_directory(root, pipeline) / "partition_info.csv").exists()
 
 
-def _sectors(wanted: Sectors) -> set[int] | None:
-    if wanted is None:
-        return None
-    return {wanted} if isinstance(wanted, int) else set(wanted)
+def _asked(sector: Sectors) -> AskedSectors | None:
+    return None if sector is None else parse_sectors(sector)

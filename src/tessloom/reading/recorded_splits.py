@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.lock import locked
-from tessloom.dataset.splits import write_splits
+from tessloom.dataset.splits import read_splits, write_splits
 from tessloom.dataset.storage import open_directory, store_failures
-from tessloom.errors import DatasetError
+from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tessloom.dataset._protocol import DatasetFormat
     from tessloom.dataset.splits import Splits
     from tessloom.dataset.storage import Place
 
@@ -27,14 +30,36 @@ def record_splits(place: Place, splits: Splits) -> None:
 
     Raises
     ------
+    RequestError
+        There is no dataset.
     DatasetError
-        There is no dataset, it can't be written to, or a build is writing to it.
+        It can't be written to, or a build is writing to it.
     """
+    root, dataset_format = _found(place)
+    with store_failures(root), locked(root):
+        write_splits(root, splits)
+        dataset_format.publish(root)
+
+
+def recorded_splits(place: Place) -> Splits:
+    """Return a dataset's splits: the shares that were recorded, or else the usual ones.
+
+    Raises
+    ------
+    RequestError
+        There is no dataset.
+    """
+    root, _ = _found(place)
+    with store_failures(root):
+        return read_splits(root)
+
+
+def _found(place: Place) -> tuple[Path, DatasetFormat]:
     root = open_directory(place)
     with store_failures(root):
         dataset_format = find_format(root)
     if dataset_format is None:
-        raise DatasetError(f"there is no dataset in {root}: build it before")
-    with locked(root):
-        write_splits(root, splits)
-        dataset_format.publish(root)
+        raise RequestError(
+            f"there is no dataset in {root}: tessloom build ... --out {root} makes one"
+        )
+    return root, dataset_format

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessloom.dataset.opening import arrow_filesystem
-from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
-from tessloom.dataset.storage import is_local, store_of
-from tessloom.errors import DatasetError, RequestError
-from tessloom.reading.condition import parse_condition
+from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE, arrow_schema
+from tessloom.errors import RequestError
+from tessloom.reading.condition import condition_of
+from tessloom.reading.scanning import failures_named, files_as_one, projected
+from tessloom.reading.tabular import Tabular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import pyarrow.dataset as ds
-    from pandas import DataFrame as PandasFrame
-    from polars import DataFrame as PolarsFrame
 
+    from tessloom.pipelines import Pipeline
     from tessloom.reading.cone import Cone
 
+_NAMED = 6  # of its columns
 
-@dataclass(frozen=True)
-class Selection:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Selection(Tabular):
     """Some rows and columns of some files, as ``Catalogue.select`` and ``cone`` return them.
 
     Rows are read when they are asked for. ``len`` is their number; with a condition or a circle it
-    reads the columns that these need.
+    reads the columns that these need. What takes Arrow's streams takes a selection as it is:
+    ``pa.table(selection)``, ``pl.DataFrame(selection)``, and DuckDB by the variable's name.
 
     Attributes
     ----------
-    schema
-        Of the files.
+    pipeline
+        Whose light curves they are.
     paths
         The files that may have such rows.
     columns
@@ -47,7 +49,7 @@ class Selection:
         Circle in which they lie.
     """
 
-    schema: pa.Schema
+    pipeline: Pipeline
     paths: Sequence[Path]
     columns: dict[str, pc.Expression]
     where: pc.Expression | None
@@ -56,10 +58,10 @@ class Selection:
     @classmethod
     def of(
         cls,
-        schema: pa.Schema,
+        pipeline: Pipeline,
         paths: Sequence[Path],
         columns: Iterable[str] | None,
-        where: str | None,
+        where: str | pc.Expression | None,
         cone: Cone | None,
     ) -> Self:
         """Return what was asked for; see `Catalogue.select`.
@@ -67,11 +69,11 @@ class Selection:
         Raises
         ------
         RequestError
-            There is no such column, or `where` is no condition.
+            There is no such column, or `where` is no condition on them.
         """
-        types = {field.name: field.type for field in schema if field.name != LIGHT_CURVE}
-        condition = None if where is None else parse_condition(where, types)
-        return cls(schema, paths, _projection(schema, columns), condition, cone)
+        schema = arrow_schema(pipeline)
+        condition = None if where is None else condition_of(where, schema)
+        return cls(pipeline, paths, _projection(schema, columns), condition, cone)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows as Arrow batches, few in memory at a time.
@@ -82,16 +84,15 @@ class Selection:
         Raises
         ------
         DatasetError
-            A file can't be read.
+            A file is damaged, or the store does not give it.
         """
         columns, where = self.columns, self.where
         if self.cone is not None:
             columns = columns | {name: pc.field(name) for name in ("ra", "dec")}
             box = self.cone.box()
             where = box if where is None else where & box
-        scanner = self._dataset().scanner(columns=columns, filter=where)
-        with _reading():
-            for batch in scanner.to_batches():
+        with failures_named(self.paths, self._schema):
+            for batch in self._dataset().scanner(columns=columns, filter=where).to_batches():
                 if self.cone is not None:
                     ra, dec = (batch.column(name).to_numpy() for name in ("ra", "dec"))
                     batch = batch.filter(pa.array(self.cone.holds(ra, dec)))  # noqa: PLW2901
@@ -100,64 +101,47 @@ class Selection:
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
-        schema = self._dataset().scanner(columns=self.columns).projected_schema
-        return pa.Table.from_batches(self.to_batches(), schema)
-
-    def to_pandas(self) -> PandasFrame:
-        """Return the rows as a pandas data frame (``pip install pandas``).
-
-        Lists are numpy arrays.
-        """
-        frame: PandasFrame = self.to_arrow().to_pandas()
-        return frame
-
-    def to_polars(self) -> PolarsFrame:
-        """Return the rows as a polars data frame (``tessloom[polars]``)."""
-        import polars as pl  # noqa: PLC0415
-
-        frame = pl.from_arrow(self.to_arrow())
-        assert isinstance(frame, pl.DataFrame)  # noqa: S101 - of a table
-        return frame
+        return pa.Table.from_batches(self.to_batches(), self._projected())
 
     def __len__(self) -> int:
         if self.cone is None:
-            scanner = self._dataset().scanner(filter=self.where)
-            with _reading():
-                return int(scanner.count_rows())
+            with failures_named(self.paths, self._schema):
+                return int(self._dataset().count_rows(filter=self.where))
         return sum(map(len, self.to_batches()))
 
+    def __repr__(self) -> str:
+        names, number = list(self.columns), len(self.paths)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        return (
+            f"<{self.pipeline.title}: {', '.join(names[:_NAMED])}{more} of light curves in "
+            f"{number:,} file{'s' * (number != 1)}>"
+        )
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        reader = pa.RecordBatchReader.from_batches(self._projected(), self.to_batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+    @property
+    def _schema(self) -> pa.Schema:
+        return arrow_schema(self.pipeline)
+
+    def _projected(self) -> pa.Schema:
+        return projected(self._schema, self.columns)
+
     def _dataset(self) -> ds.Dataset:
-        import pyarrow.dataset as ds  # noqa: PLC0415 - it brings pandas along where there is one
-
-        if self.paths and not is_local(self.paths[0]):
-            store = arrow_filesystem(self.paths)
-            names = [store_of(path)[1] for path in self.paths]
-            return ds.dataset(names, self.schema, format="parquet", filesystem=store)
-        return ds.dataset([str(path) for path in self.paths], self.schema, format="parquet")
+        return files_as_one(self.paths, self._schema)
 
 
-@contextlib.contextmanager
-def _reading() -> Iterator[None]:
-    """Turn what Arrow raises while it reads into a `DatasetError`."""
-    try:
-        yield
-    except DatasetError:
-        raise
-    except (OSError, pa.ArrowException) as error:
-        raise DatasetError(
-            f"a file of the dataset can't be read ({error}): tessloom verify names what is damaged"
-        ) from error
-
-
-def _projection(schema: pa.Schema, columns: Iterable[str] | None) -> dict[str, pc.Expression]:
+def _projection(schema: pa.Schema, columns: Any) -> dict[str, pc.Expression]:
     if columns is None:
         return {name: pc.field(name) for name in schema.names if name != HEALPIX}
-    if isinstance(columns, str):
+    given = [] if isinstance(columns, str) or not isinstance(columns, Iterable) else [*columns]
+    if not given:
         raise RequestError(f"columns is {columns!r}: give a list, such as ['tic_id', 'flux']")
     series = {field.name for field in schema.field(LIGHT_CURVE).type}
     found = {}
-    for column in columns:
-        name = column.removeprefix(f"{LIGHT_CURVE}.")
+    for column in given:
+        name = str(column).removeprefix(f"{LIGHT_CURVE}.")
         if name in series:
             found[name] = pc.field(LIGHT_CURVE, name)
         elif column in schema.names:

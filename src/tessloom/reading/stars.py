@@ -1,0 +1,142 @@
+"""Stars by their ids: which is meant, where its rows are, and its light curve from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tessloom.errors import NotInDatasetError, RequestError
+from tessloom.reading.id_index import IdIndex
+from tessloom.reading.identifiers import parse_identifier
+from tessloom.reading.light_curve import LightCurve, end_to_end
+from tessloom.reading.many_stars import rows_by_star
+from tessloom.reading.rows import rows_where
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tessloom.pipelines import Pipeline
+    from tessloom.reading.partitions import Partitions
+    from tessloom.sectors import Sectors
+
+_NAMED = 3  # of many stars that an error is about
+
+
+class Stars:
+    """The stars of one pipeline.
+
+    Parameters
+    ----------
+    root
+        The dataset's directory.
+    """
+
+    def __init__(self, root: Path, pipeline: Pipeline, partitions: Partitions) -> None:
+        self._root = root
+        self._pipeline = pipeline
+        self._partitions = partitions
+        self._indexes = {column: IdIndex(root, pipeline, column) for column in pipeline.indexes}
+
+    def index(self, column: str) -> IdIndex:
+        """Return the index by a column of ids; see `Catalogue.index`."""
+        if column not in self._indexes:
+            raise RequestError(
+                f"{self._pipeline.title} has no index by {column}; it has "
+                f"{', '.join(self._indexes)}"
+            )
+        return self._indexes[column]
+
+    def identify(self, object_id: object, tic: object, gaia: object) -> tuple[str, int]:
+        """Return the column in which the id that was given stands, and the id.
+
+        Raises
+        ------
+        RequestError
+            None or several are given, or one that is no id.
+        NotInDatasetError
+            The pipeline has no ids of that catalogue.
+        """
+        given = {"tic": tic, "gaia": gaia, "object_id": object_id}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) != 1:
+            raise RequestError("give one of tic=, gaia= and object_id=")
+        ((name, value),) = given.items()
+        catalogue, identifier = parse_identifier(value, name)
+        if catalogue == "gaia":
+            if name == "object_id" and "gaia_dr3_id" not in self._indexes:
+                raise NotInDatasetError(f"{self._pipeline.title} has no Gaia ids: give a TIC id")
+            return "gaia_dr3_id", identifier
+        # A star without a TIC id has its Gaia id for an object_id, which are of another size.
+        if catalogue is None and not self.index("tic_id").pixels(identifier):
+            return self._pipeline.id_name, identifier
+        return "tic_id", identifier
+
+    def one(self, column: str, identifier: int, sectors: Sectors | None) -> LightCurve:
+        """Return a star's light curve.
+
+        Raises
+        ------
+        NotInDatasetError
+            It is not there, or not in these sectors.
+        """
+        pixels = self.index(column).pixels(identifier)
+        rows = self._rows(pixels, sectors, column, identifier)
+        if not rows:
+            message = (
+                f"{self._root} has no light curve of {column} {identifier} from "
+                f"{self._pipeline.title}"
+            )
+            if sectors is not None:
+                others = self._rows(pixels, None, column, identifier)
+                there = ", ".join(map(str, sorted({row["sector"] for row in others})))
+                message += f" in sector {sectors}" + (f"; it has it in {there}" if there else "")
+            raise NotInDatasetError(message)
+        return end_to_end(self._pipeline, rows)
+
+    def many(
+        self, column: str, identifiers: Iterable[int], sectors: Sectors | None, *, skip: bool
+    ) -> Iterator[LightCurve]:
+        """Return an iterator over light curves of stars; see `Catalogue.light_curves`."""
+        index = self.index(column)
+        pixels = {identifier: index.pixels(identifier) for identifier in identifiers}
+        absent = [identifier for identifier, of in pixels.items() if not of]
+        if absent and not skip:
+            raise self._absent(column, absent, None)
+        return self._gathered(column, pixels, sectors, skip=skip)
+
+    def _gathered(
+        self,
+        column: str,
+        pixels: Mapping[int, Sequence[int]],
+        sectors: Sectors | None,
+        *,
+        skip: bool,
+    ) -> Iterator[LightCurve]:
+        def files(pixel: int) -> Iterable[Path]:
+            return self._partitions.of_pixel(pixel, sectors)
+
+        for identifier, rows in rows_by_star(column, pixels, files):
+            if rows:
+                yield end_to_end(self._pipeline, rows)
+            elif not skip:
+                raise self._absent(column, [identifier], sectors)
+
+    def _rows(
+        self, pixels: Iterable[int], sectors: Sectors | None, column: str, identifier: int
+    ) -> list[Mapping[str, Any]]:
+        return [
+            row
+            for pixel in pixels
+            for path in self._partitions.of_pixel(pixel, sectors)
+            for row in rows_where(path, column, identifier)
+        ]
+
+    def _absent(
+        self, column: str, absent: Sequence[int], sectors: Sectors | None
+    ) -> NotInDatasetError:
+        more = f" and {len(absent) - _NAMED:,} more" if len(absent) > _NAMED else ""
+        there = "" if sectors is None else f" in sector {sectors}"
+        return NotInDatasetError(
+            f"{self._root} has no light curve of {column} {', '.join(map(str, absent[:_NAMED]))}"
+            f"{more} from {self._pipeline.title}{there}: missing='skip' leaves such stars out"
+        )
