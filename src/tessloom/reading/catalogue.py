@@ -364,7 +364,7 @@ class Catalogue:
                 columns=tuple(columns),
                 where=None if where is None else condition_of(where, self.schema),
                 split=split,
-                splits=splits or read_splits(self._root),
+                splits=splits or self._splits(),
                 length=length,
                 batch_size=batch_size,
                 crop=crop,
@@ -441,12 +441,16 @@ class Catalogue:
         """
         from tessloom.reading.huggingface import hugging_face_dataset  # noqa: PLC0415
 
-        splits = splits or read_splits(self._root)
+        splits = splits or self._splits()
         if split is not None:
             splits.check(split)
         return hugging_face_dataset(
             self._root, self.pipeline, self._paths(sector), split, splits, streaming=streaming
         )
+
+    def _splits(self) -> Splits:
+        with store_failures(self._root):
+            return read_splits(self._root)
 
     def _paths(self, sector: Sectors) -> list[Path]:
         found = self._partitions.chosen(_asked(sector))
