@@ -14,7 +14,8 @@ import tessloom
 from support import NAMES, shared_ids
 from tessloom.errors import RequestError, UnknownNameError
 from tessloom.pipelines import get_pipeline
-from tessloom.reading.light_curve import LightCurve, end_to_end
+from tessloom.reading.joining import end_to_end
+from tessloom.reading.light_curve import LightCurve
 from tessloom.reading.plot import figure, flux_range, time_spans
 from tessloom.reading.terminal_plot import text_plot
 

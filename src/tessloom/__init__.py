@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from tessloom.building.retrying import retry
     from tessloom.building.run import build
     from tessloom.building.verification import verify
+    from tessloom.dataset.splits import Splits
     from tessloom.dataset.status import SectorStatus, read_status
     from tessloom.dataset.verify import Verification
     from tessloom.reading.dataset import Dataset
     from tessloom.reading.dataset import open_dataset as open  # noqa: A004 - as in tessloom.open()
     from tessloom.reading.light_curve import LightCurve
     from tessloom.reading.match import Match
+    from tessloom.reading.recorded_splits import record_splits
 
 __all__ = [
     "Dataset",
@@ -29,12 +31,14 @@ __all__ = [
     "Report",
     "RetryPolicy",
     "SectorStatus",
+    "Splits",
     "Verification",
     "__version__",
     "build",
     "find_sectors",
     "open",
     "read_status",
+    "record_splits",
     "retry",
     "verify",
 ]
@@ -47,11 +51,13 @@ _HOMES = {
     "Report": "tessloom.building.report",
     "RetryPolicy": "tessloom.archive.retry_policy",
     "SectorStatus": "tessloom.dataset.status",
+    "Splits": "tessloom.dataset.splits",
     "Verification": "tessloom.dataset.verify",
     "build": "tessloom.building.run",
     "find_sectors": "tessloom.building.discovery",
     "open": "tessloom.reading.dataset:open_dataset",
     "read_status": "tessloom.dataset.status",
+    "record_splits": "tessloom.reading.recorded_splits",
     "retry": "tessloom.building.retrying",
     "verify": "tessloom.building.verification",
 }

@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.storage import is_local, open_directory, store_failures
 from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.pipelines import PIPELINES, get_pipeline
 from tessloom.reading.catalogue import Catalogue, has_pipeline
-from tessloom.reading.match import Match
+from tessloom.reading.match import Match, shared_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pyarrow as pa
     from datasets import Dataset as HuggingFaceDataset
     from datasets import IterableDataset
 
+    from tessloom.dataset.splits import Splits
     from tessloom.dataset.storage import Place
     from tessloom.reading.catalogue import Sectors
     from tessloom.reading.light_curve import LightCurve
@@ -33,7 +31,12 @@ def open_dataset(place: Place) -> Dataset:
     Parameters
     ----------
     place
-        The dataset's directory, or its URL.
+        The dataset's directory, or its URL, such as ``s3://bucket/prefix``.
+
+    Returns
+    -------
+    Dataset
+        Its pipelines by their names.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def _no_dataset(root: Path) -> RequestError:
 
 
 class Dataset(Mapping[str, Catalogue]):
-    """The pipelines of a dataset, by their names.
+    """The pipelines of a dataset, by their names: a mapping, ``dataset["tglc"]``.
 
     Attributes
     ----------
@@ -114,16 +117,22 @@ class Dataset(Mapping[str, Catalogue]):
 
         Parameters
         ----------
-        tic, gaia, object_id
-            See `Catalogue.light_curve`. Pipelines that know no Gaia ids are asked for the TIC id
-            that goes with it.
+        tic
+            The star's TIC id.
+        gaia
+            Or its Gaia DR3 id; pipelines without an index by it are asked for its TIC id.
+        object_id
+            Or its id in the column ``object_id``: the TIC id, of a star without one the Gaia DR3
+            id.
+        sector
+            One sector or several; None: all.
         pipelines
             Where to look; None: in all.
 
         Raises
         ------
         NotInDatasetError
-            None has it, or none in these sectors.
+            No pipeline has it, or none in these sectors.
         RequestError
             None or several ids are given.
         """
@@ -197,11 +206,30 @@ class Dataset(Mapping[str, Catalogue]):
         return names
 
     def to_hf(
-        self, sector: Sectors = None, *, streaming: bool = False
+        self,
+        sector: Sectors = None,
+        *,
+        split: str | None = None,
+        splits: Splits | None = None,
+        streaming: bool = False,
     ) -> dict[str, HuggingFaceDataset | IterableDataset]:
-        """Return Hugging Face datasets by the names of the pipelines; see `Catalogue.to_hf`."""
+        """Return Hugging Face datasets by the names of the pipelines.
+
+        Parameters
+        ----------
+        sector
+            One sector or several; None: all.
+        streaming
+            As in ``Catalogue.to_hf``.
+
+        Raises
+        ------
+        NotInDatasetError
+            A pipeline has nothing of these sectors.
+        """
         return {
-            name: catalogue.to_hf(sector, streaming=streaming) for name, catalogue in self.items()
+            name: catalogue.to_hf(sector, split=split, splits=splits, streaming=streaming)
+            for name, catalogue in self.items()
         }
 
     def match(
@@ -217,6 +245,8 @@ class Dataset(Mapping[str, Catalogue]):
 
         Parameters
         ----------
+        column
+            ``tic_id``: the only id by which all pipelines have an index.
         pipelines
             Which must have a star; None: all of the dataset.
         sector
@@ -235,29 +265,7 @@ class Dataset(Mapping[str, Catalogue]):
                 "pipelines have"
             )
         sector, names = _kept(sector), self._names(pipelines)
-        shared: pa.Array | None = None
-        for catalogue in map(self.__getitem__, names):
-            identifiers = catalogue.index(column).identifiers()
-            if sector is not None:
-                identifiers = identifiers.filter(
-                    pc.is_in(identifiers, value_set=_ids_of(self, catalogue, sector))
-                )
-            if shared is None:
-                shared = identifiers
-            else:
-                shared = shared.filter(pc.is_in(shared, value_set=identifiers))
-        return Match(self, shared, names, sector)
-
-
-def _ids_of(dataset: Dataset, catalogue: Catalogue, sector: Sectors) -> pa.Array:
-    """Return the TIC ids that a pipeline has in some sectors."""
-    selection = catalogue.select(["tic_id"], sector=sector)
-    if not selection.paths:
-        raise NotInDatasetError(
-            f"{dataset.root} has nothing of sector {sector} from {catalogue.pipeline.title}; it "
-            f"has {', '.join(map(str, catalogue.sectors))}"
-        )
-    return selection.to_arrow()["tic_id"].unique()
+        return Match(self, shared_ids([self[name] for name in names], sector), names, sector)
 
 
 def _kept(sector: Sectors) -> Sectors:

@@ -14,11 +14,10 @@ from tessloom.reading.cadences import chosen_cadences
 from tessloom.reading.header import Header
 from tessloom.reading.masks import masked_bits
 from tessloom.reading.names import unknown_name
-from tessloom.reading.rows import column_units
 from tessloom.reading.stitching import stitched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy.typing as npt
     from astropy.timeseries import TimeSeries
@@ -34,11 +33,11 @@ _PLACES = ("sector", "camera", "ccd")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LightCurve:
-    """A star's light curve.
+    """A star's light curve: ``light_curve["background"]`` is a column, ``len`` the cadences.
 
     Its parts are the light curves of single sectors, and of single CCDs where a star lies on two,
-    in the order of time; the columns are theirs, end to end. ``light_curve["flux"]`` is a column,
-    or of ``sector``, ``camera`` and ``ccd`` the value at each cadence; ``light_curve[:100]``,
+    in the order of time; the columns are theirs, end to end. ``light_curve["sector"]``, ``camera``
+    and ``ccd`` are the values at each cadence. ``light_curve[:100]``,
     ``light_curve[light_curve.quality == 0]`` or an array of numbers takes these cadences of all
     columns. To iterate, take `columns`, or `parts`.
 
@@ -158,7 +157,12 @@ class LightCurve:
         ]
 
     def masked(self, mask: Mask = "default", column: str = "flux") -> npt.NDArray[np.bool_]:
-        """Return which cadences are flagged, or have no time or nothing in `column`.
+        """Return which cadences are flagged, or have no time or no `column`: shape ``(cadences,)``.
+
+        Parameters
+        ----------
+        mask
+            As in `clean`.
 
         Raises
         ------
@@ -208,14 +212,19 @@ class LightCurve:
         return stitched(self, normalise, column)
 
     def to_pandas(self) -> DataFrame:
-        """Return the columns, and sector, camera and CCD of each cadence, as a data frame.
+        """Return the columns, and sector, camera and CCD of each cadence, as a pandas data frame.
 
         Its ``attrs`` have the pipeline, the ids and the columns' units.
+
+        Raises
+        ------
+        RequestError
+            pandas is not installed.
         """
         return conversions.to_pandas(self)
 
     def to_astropy(self) -> TimeSeries:
-        """Return a `~astropy.timeseries.TimeSeries`, without the cadences that have no time.
+        """Return an astropy ``TimeSeries``; cadences that have no time are left out.
 
         Its time prints as Julian dates on the scale TDB, since astropy itself has no format for
         BTJD: that is ``series.time.jd - 2457000``. Its ``meta`` has the values of `header` by the
@@ -225,7 +234,7 @@ class LightCurve:
         return conversions.to_astropy(self)
 
     def to_lightkurve(self) -> LightkurveLightCurve:
-        """Return lightkurve's `~lightkurve.TessLightCurve` (``tessloom[lightkurve]``).
+        """Return lightkurve's ``TessLightCurve`` (``tessloom[lightkurve]``).
 
         Raises
         ------
@@ -235,7 +244,16 @@ class LightCurve:
         return conversions.to_lightkurve(self)
 
     def plot(self, axes: Axes | None = None, mask: Mask = "default", column: str = "flux") -> Axes:
-        """Plot flux, or another column, against time; masked cadences are grey.
+        """Plot flux against time with matplotlib (``tessloom[plot]``); masked cadences are grey.
+
+        Parameters
+        ----------
+        axes
+            To plot into; None: those of a new figure, ``plot().figure``.
+        mask
+            As in `clean`.
+        column
+            What is plotted instead of flux.
 
         Raises
         ------
@@ -257,38 +275,3 @@ class LightCurve:
         """Return where the parts are in the columns."""
         stops = np.cumsum(self.lengths).tolist()
         return [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
-
-
-def end_to_end(pipeline: Pipeline, rows: Sequence[Mapping[str, Any]]) -> LightCurve:
-    """Return the light curve whose parts are these rows of a dataset, by the order of time.
-
-    Parameters
-    ----------
-    rows
-        Header values by name, and ``lightcurve``: arrays by name, or None for a column that the
-        row lacks.
-    """
-    rows = sorted(rows, key=lambda row: (row["sector"], row["camera"], row["ccd"]))
-    parts: list[Mapping[str, npt.NDArray[Any] | None]] = [row["lightcurve"] for row in rows]
-    # Lists of no cadences at all are taken for lists of nulls.
-    lengths = tuple(max(len(v) for v in (*part.values(), ()) if v is not None) for part in parts)
-    columns: dict[str, npt.NDArray[Any]] = {}
-    for name in parts[0]:
-        known = next((values for part in parts if (values := part[name]) is not None), None)
-        if known is None:
-            if name not in ("time", "flux"):
-                continue
-            known = np.zeros(0, np.float64 if name == "time" else np.float32)
-        nothing = np.nan if known.dtype.kind == "f" else 0
-        columns[name] = np.concatenate(
-            [
-                np.full(length, nothing, known.dtype) if values is None else values
-                for length, values in zip(lengths, (part[name] for part in parts), strict=True)
-            ]
-        )
-    headers = tuple(
-        {name: value for name, value in row.items() if name != "lightcurve"} for row in rows
-    )
-    units = dict.fromkeys((*columns, *headers[0]), "")
-    units |= {name: unit for name, unit in column_units(pipeline).items() if name in units}
-    return LightCurve(pipeline, columns, headers, lengths, units)

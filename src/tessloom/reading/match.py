@@ -9,24 +9,28 @@ from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tessloom.errors import DatasetError, NotInDatasetError
 from tessloom.reading.extras import extra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
     from pandas import DataFrame as PandasFrame
     from polars import DataFrame as PolarsFrame
 
-    from tessloom.reading.catalogue import Sectors
+    from tessloom.reading.catalogue import Catalogue, Sectors
     from tessloom.reading.dataset import Dataset
     from tessloom.reading.light_curve import LightCurve
 
 
 class Match(Mapping[int, "dict[str, LightCurve]"]):
-    """The same stars from several pipelines, side by side: by the TIC id, light curves by pipeline.
+    """The same stars from several pipelines, side by side.
+
+    A mapping: ``match[217639630]["qlp"]`` is the light curve of a TIC id from a pipeline, read when
+    it is asked for. It iterates over the TIC ids.
 
     Attributes
     ----------
@@ -112,3 +116,28 @@ def _number(tic: Any) -> int | None:
         return operator.index(tic.as_py() if isinstance(tic, pa.Scalar) else tic)
     except TypeError:
         return None
+
+
+def shared_ids(catalogues: Sequence[Catalogue], sector: Sectors) -> pa.Array:
+    """Return the TIC ids that all catalogues have, or have in one of some sectors, sorted.
+
+    Raises
+    ------
+    NotInDatasetError
+        One has nothing of these sectors.
+    """
+    shared = catalogues[0].index("tic_id").identifiers()
+    for catalogue in catalogues if sector is not None else catalogues[1:]:
+        ids = catalogue.index("tic_id").identifiers() if sector is None else _ids(catalogue, sector)
+        shared = shared.filter(pc.is_in(shared, value_set=ids))
+    return shared
+
+
+def _ids(catalogue: Catalogue, sector: Sectors) -> pa.Array:
+    selection = catalogue.select(["tic_id"], sector=sector)
+    if not selection.paths:
+        raise NotInDatasetError(
+            f"there is nothing of sector {sector} from {catalogue.pipeline.title}; it has "
+            f"{', '.join(map(str, catalogue.sectors))}"
+        )
+    return selection.to_arrow()["tic_id"].unique()
