@@ -99,18 +99,20 @@ def test_a_star_in_two_sectors_has_one_header_where_they_agree() -> None:
 
 def test_cadences_are_chosen_as_those_of_an_array_are() -> None:
     light_curve = made((1, 1, [1, 2, 3]), (2, 1, []), (3, 1, [4, 5]))
-    for chosen, lengths in (
-        (slice(None, 2), (2, 0, 0)),
-        (slice(None, None, 2), (2, 0, 1)),
-        (light_curve.flux > 2, (1, 0, 2)),
-        ([0, 4], (1, 0, 1)),
-        (np.array([2, 1, -1]), (2, 0, 1)),
+    for chosen, sectors, lengths in (
+        (slice(None, 2), (1,), (2,)),
+        (slice(None, None, 2), (1, 3), (2, 1)),
+        (light_curve.flux > 2, (1, 3), (1, 2)),
+        (light_curve["sector"] == 3, (3,), (2,)),
+        ([0, 4], (1, 3), (1, 1)),
+        (np.array([2, 1, -1]), (1, 3), (2, 1)),
     ):
         few = light_curve[chosen]
         assert few.flux.tolist() == light_curve.flux[chosen].tolist()
-        assert few.lengths == lengths
+        assert (few.sectors, few.lengths) == (sectors, lengths)
         assert [len(part) for part in few.parts()] == [*lengths]
-    assert len(light_curve[[]]) == 0
+    assert light_curve[[]].lengths == (0, 0, 0)
+    assert light_curve.clean().sectors == (1, 2, 3)
     assert light_curve["sector"].tolist() == [1, 1, 1, 3, 3]
     assert "sector" in light_curve
     assert "sap_flux" not in light_curve

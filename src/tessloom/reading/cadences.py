@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def chosen_cadences(light_curve: LightCurve, chosen: Any) -> LightCurve:
-    """Return some cadences of a light curve, of the same parts.
+    """Return some cadences of a light curve, and the parts in which they are.
 
     Parameters
     ----------
@@ -28,7 +28,19 @@ def chosen_cadences(light_curve: LightCurve, chosen: Any) -> LightCurve:
     RequestError
         It is none of these, names a cadence that is not there, or mixes up the parts.
     """
-    numbers = _numbers(chosen, len(light_curve))
+    taken = take_cadences(light_curve, _numbers(chosen, len(light_curve)))
+    left = [number for number, length in enumerate(taken.lengths) if length]
+    if not left:  # there is always a header
+        return taken
+    return replace(
+        taken,
+        headers=tuple(taken.headers[number] for number in left),
+        lengths=tuple(taken.lengths[number] for number in left),
+    )
+
+
+def take_cadences(light_curve: LightCurve, numbers: npt.NDArray[np.intp]) -> LightCurve:
+    """Return some cadences of a light curve by their numbers; all its parts stay."""
     lengths = light_curve.lengths
     part = np.repeat(np.arange(len(lengths)), lengths)[numbers]
     if (np.diff(part) < 0).any():

@@ -10,7 +10,7 @@ import numpy as np
 
 from tessloom.errors import RequestError, UnknownNameError
 from tessloom.reading import conversions
-from tessloom.reading.cadences import chosen_cadences
+from tessloom.reading.cadences import chosen_cadences, take_cadences
 from tessloom.reading.header import Header
 from tessloom.reading.masks import masked_bits
 from tessloom.reading.names import unknown_name
@@ -39,7 +39,7 @@ class LightCurve:
     in the order of time; the columns are theirs, end to end. ``light_curve["sector"]``, ``camera``
     and ``ccd`` are the values at each cadence. ``light_curve[:100]``,
     ``light_curve[light_curve.quality == 0]`` or an array of numbers takes these cadences of all
-    columns. To iterate, take `columns`, or `parts`.
+    columns, and the parts that they are of. To iterate, take `columns`, or `parts`.
 
     Attributes
     ----------
@@ -189,7 +189,7 @@ class LightCurve:
         RequestError
             There is no such mask.
         """
-        return self[~self.masked(mask)]
+        return take_cadences(self, np.flatnonzero(~self.masked(mask)))
 
     def stitch(self, normalise: str | None = None, column: str = "flux") -> LightCurve:
         """Return the light curve with the parts' fluxes on one scale; `clean` it before.
