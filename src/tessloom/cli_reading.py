@@ -68,9 +68,8 @@ def show(
     ] = "flux",
 ) -> None:
     """Plot a star's light curves, a panel for each pipeline that has it."""
-    from tessloom.dataset.formats import find_format  # noqa: PLC0415
-    from tessloom.dataset.status import holds_synthetic  # noqa: PLC0415
     from tessloom.dataset.storage import local_path  # noqa: PLC0415
+    from tessloom.reading.contents import is_synthetic  # noqa: PLC0415
     from tessloom.reading.dataset import open_dataset  # noqa: PLC0415
     from tessloom.reading.masks import masked_bits  # noqa: PLC0415
     from tessloom.reading.plot import check_figure_path  # noqa: PLC0415
@@ -87,8 +86,7 @@ def show(
         for name, curve in _with_column(found, column).items()
     }
     title = _title(curves)
-    dataset_format = find_format(dataset.root)
-    if dataset_format is not None and holds_synthetic(dataset_format, dataset.root):
+    if any(is_synthetic(dataset.root, curve.pipeline) for curve in curves.values()):
         title += " [synthetic]"
     if out is None:
         _print_plot(curves, title, mask, column)
@@ -121,13 +119,15 @@ def _find(
         raise RequestError(f"{star!r} is no id: give a TIC id or a Gaia DR3 id, as 123, 'Gaia 123'")
     identifier = int(match[3])
     asked = dict.fromkeys(dataset[name].pipeline for name in names or ())
-    known = {number for catalogue in dataset.values() for number in catalogue.sectors}
-    wanted = parse_sectors(sectors).among(known) if sectors else None
-    if wanted == []:
-        raise NotInDatasetError(
-            f"{dataset.root} has nothing of sectors {', '.join(sectors or ())}; it has "
-            f"{', '.join(map(str, sorted(known)))}"
-        )
+    wanted = None
+    if sectors:
+        known = {number for catalogue in dataset.values() for number in catalogue.sectors}
+        wanted = parse_sectors(sectors).among(known)
+        if not wanted:
+            raise NotInDatasetError(
+                f"{dataset.root} has nothing of sectors {', '.join(sectors)}; it has "
+                f"{', '.join(map(str, sorted(known)))}"
+            )
     kinds = ["tic"] * (not match[2]) + ["gaia"] * (not match[1])
     kind = next((kind for kind in kinds if _lists(dataset, kind, identifier)), None)
     if kind is None:
