@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from tessloom.dataset.layout import write_text
+from tessloom.dataset.opening import bytes_from_start
 from tessloom.errors import DatasetError, RequestError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ROUNDING = 1e-9
-_FILE = "splits.json"
+SPLITS_FILE = "splits.json"
 _RULE = (
     "By the star's TIC id, or its Gaia DR3 id where it has none: SplitMix64, of which the upper 53 "
     "bits give a number from 0 to 1. The shares of that range belong to the splits in this order."
@@ -145,11 +146,12 @@ def read_splits(root: Path) -> Splits:
     Raises
     ------
     DatasetError
-        The file in which they are is damaged.
+        The file in which they are is damaged, or the store does not give it.
     """
-    path = root / _FILE
+    path = root / SPLITS_FILE
     try:
-        shares = json.loads(path.read_text(encoding="utf-8"))["shares"]
+        with bytes_from_start(path) as file:
+            shares = json.loads(file.read())["shares"]
         return Splits(**shares)
     except FileNotFoundError:
         return Splits()
@@ -162,4 +164,4 @@ def read_splits(root: Path) -> Splits:
 def write_splits(root: Path, splits: Splits) -> None:
     """Write the splits of a dataset into its file."""
     content = {"rule": _RULE, "shares": asdict(splits)}
-    write_text(root / _FILE, json.dumps(content, indent=1) + "\n")
+    write_text(root / SPLITS_FILE, json.dumps(content, indent=1) + "\n")
