@@ -22,7 +22,7 @@ _BTJD = 2_457_000.0
 
 def to_pandas(light_curve: LightCurve) -> DataFrame:
     """Return a light curve as a data frame; see `LightCurve.to_pandas`."""
-    frame: DataFrame = extra("pandas", "lsdb").DataFrame(
+    frame: DataFrame = extra("pandas", "pandas").DataFrame(
         dict(light_curve.columns) | light_curve.places()
     )
     header = light_curve.headers[0]

@@ -90,7 +90,14 @@ class Match(Mapping[int, "dict[str, LightCurve]"]):
         return pa.table({"tic_id": self.tic_ids})
 
     def to_pandas(self) -> PandasFrame:
-        """Return the ids as a pandas data frame of one column, ``tic_id``."""
+        """Return the ids as a pandas data frame of one column, ``tic_id``.
+
+        Raises
+        ------
+        RequestError
+            There is no pandas.
+        """
+        extra("pandas", "pandas")
         frame: PandasFrame = self.to_arrow().to_pandas()
         return frame
 
