@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from tessloom.dataset.splits import Splits
     from tessloom.dataset.status import SectorStatus, read_status
     from tessloom.dataset.verify import Verification
-    from tessloom.reading.dataset import Dataset, Match
+    from tessloom.reading.dataset import Dataset
     from tessloom.reading.dataset import open_dataset as open  # noqa: A004 - as in tessloom.open()
     from tessloom.reading.light_curve import LightCurve
+    from tessloom.reading.match import Match
     from tessloom.reading.recorded_splits import record_splits
 
 __all__ = [
@@ -45,7 +46,7 @@ __all__ = [
 _HOMES = {
     "Dataset": "tessloom.reading.dataset",
     "LightCurve": "tessloom.reading.light_curve",
-    "Match": "tessloom.reading.dataset",
+    "Match": "tessloom.reading.match",
     "Progress": "tessloom.building.progress",
     "Report": "tessloom.building.report",
     "RetryPolicy": "tessloom.archive.retry_policy",

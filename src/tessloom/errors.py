@@ -21,6 +21,12 @@ class UnknownSectorError(RequestError, LookupError):
     """The archive has no such sector of this pipeline."""
 
 
+class UnknownNameError(RequestError, KeyError):
+    """There is no pipeline, column or header value of this name."""
+
+    __str__ = Exception.__str__  # KeyError shows its message as a literal
+
+
 class ArchiveError(TessloomError, OSError):
     """The archive can't be used: unreachable, failing for every file, or without its lists."""
 
@@ -29,8 +35,10 @@ class DatasetError(TessloomError, OSError):
     """The directory can't be read or built into: no dataset, of another kind, damaged, full."""
 
 
-class NotInDatasetError(TessloomError, LookupError):
+class NotInDatasetError(TessloomError, KeyError):
     """The dataset has no such pipeline, star or sector."""
+
+    __str__ = Exception.__str__  # KeyError shows its message as a literal
 
 
 class DatasetLockedError(DatasetError):

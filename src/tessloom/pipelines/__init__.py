@@ -1,6 +1,6 @@
 """The three pipelines, each declared in one file."""
 
-from tessloom.errors import RequestError
+from tessloom.errors import UnknownNameError
 from tessloom.pipelines._spec import SIMULATED, Column, Feature, Keyword, Pipeline, QualityMask
 from tessloom.pipelines.qlp import QLP
 from tessloom.pipelines.spoc import SPOC
@@ -24,15 +24,15 @@ PIPELINES: dict[str, Pipeline] = {pipeline.name: pipeline for pipeline in (QLP, 
 
 
 def get_pipeline(name: str) -> Pipeline:
-    """Return the pipeline called `name`, in any case.
+    """Return the pipeline called `name`, in any case: ``spoc``, or as the archive has it.
 
     Raises
     ------
-    RequestError
+    UnknownNameError
         There is no such pipeline.
     """
-    try:
-        return PIPELINES[name.lower()]
-    except KeyError:
-        known = ", ".join(PIPELINES)
-        raise RequestError(f"unknown pipeline {name!r}: tessloom knows {known}") from None
+    wanted = str(name).lower()
+    for pipeline in PIPELINES.values():
+        if wanted in {pipeline.name, pipeline.hlsp}:
+            return pipeline
+    raise UnknownNameError(f"unknown pipeline {name!r}: tessloom knows {', '.join(PIPELINES)}")

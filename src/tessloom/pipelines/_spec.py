@@ -148,7 +148,7 @@ class Pipeline:
     name
         Short name: the argument on the command line and the directory of the dataset.
     hlsp
-        Directory of the collection below the archive's ``hlsp`` root.
+        Directory of the collection below the archive's ``hlsp`` root; also known as a name.
     title, description, homepage, bibcodes, doi, citation, licence
         For the dataset card and ``hats.properties``. Contributors of high-level science
         products license them to MAST under CC BY 4.0 (MAST's contribution form and data-use

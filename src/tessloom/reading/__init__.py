@@ -2,8 +2,9 @@
 
 from tessloom.dataset.splits import Splits
 from tessloom.reading.catalogue import Catalogue
-from tessloom.reading.dataset import Dataset, Match, open_dataset
+from tessloom.reading.dataset import Dataset, open_dataset
 from tessloom.reading.light_curve import LightCurve
+from tessloom.reading.match import Match
 from tessloom.reading.selection import Selection
 from tessloom.reading.targets import Targets
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from tessloom.dataset.formats import find_format
-from tessloom.dataset.storage import open_directory, store_failures
+from tessloom.dataset.storage import is_local, open_directory, store_failures
 from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.pipelines import PIPELINES, get_pipeline
 from tessloom.reading.catalogue import Catalogue, has_pipeline
+from tessloom.reading.match import Match, shared_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,8 +40,10 @@ def open_dataset(place: Place) -> Dataset:
 
     Raises
     ------
-    DatasetError
+    RequestError
         There is no dataset of Parquet files there.
+    DatasetError
+        Its first build has not ended.
     """
     root = open_directory(place)
     with store_failures(root):
@@ -51,18 +51,27 @@ def open_dataset(place: Place) -> Dataset:
         if found:
             return Dataset(root, {pipeline.name: Catalogue(root, pipeline) for pipeline in found})
         other = find_format(root)
-    if other is None:
+        if other is None:
+            raise _no_dataset(root)
+    if other.name == "parquet":
         raise DatasetError(
-            f"there is no dataset in {root}: tessloom build ... --out {root} makes one"
+            f"{root} holds a dataset whose first build has not ended: run the same command again"
         )
-    raise DatasetError(
-        f"{root} holds a dataset in the format {other.name}"
-        + (
-            ", which h5py and Hugging Face datasets read; tessloom.open reads Parquet"
-            if other.name != "parquet"
-            else " whose first build has not ended: run the same command again"
-        )
+    raise RequestError(
+        f"{root} holds a dataset in the format {other.name}, which h5py and Hugging Face datasets "
+        "read; tessloom.open reads Parquet"
     )
+
+
+def _no_dataset(root: Path) -> RequestError:
+    """Return the error for a place that is no dataset; it says what the place is."""
+    if is_local(root):
+        for around in (*root.parents, *root.absolute().parents):
+            if find_format(around) is not None:
+                return RequestError(f"{root} lies inside the dataset {around}: open {around}")
+        if root.exists() and not root.is_dir():
+            return RequestError(f"{root} is a file; a dataset is a directory")
+    return RequestError(f"there is no dataset in {root}: tessloom build ... --out {root} makes one")
 
 
 class Dataset(Mapping[str, Catalogue]):
@@ -98,10 +107,11 @@ class Dataset(Mapping[str, Catalogue]):
     def light_curves(
         self,
         *,
-        tic: int | None = None,
-        gaia: int | None = None,
+        tic: str | int | None = None,
+        gaia: str | int | None = None,
         object_id: str | int | None = None,
         sector: Sectors = None,
+        pipelines: str | Iterable[str] | None = None,
     ) -> dict[str, LightCurve]:
         """Return a star's light curves from every pipeline that has it, by the pipelines' names.
 
@@ -110,34 +120,90 @@ class Dataset(Mapping[str, Catalogue]):
         tic
             The star's TIC id.
         gaia
-            Or its Gaia DR3 id; then TGLC alone is asked, which has an index by it.
+            Or its Gaia DR3 id; pipelines without an index by it are asked for its TIC id.
         object_id
             Or its id in the column ``object_id``: the TIC id, of a star without one the Gaia DR3
             id.
         sector
             One sector or several; None: all.
+        pipelines
+            Where to look; None: in all.
 
         Raises
         ------
         NotInDatasetError
-            No pipeline has it.
+            No pipeline has it, or none in these sectors.
         RequestError
             None or several ids are given.
         """
-        found: dict[str, LightCurve] = {}
-        for name, catalogue in self.items():
-            if gaia is not None and "gaia_dr3_id" not in catalogue.pipeline.indexes:
+        given = {"tic": tic, "gaia": gaia, "object_id": object_id}
+        given = {name: value for name, value in given.items() if value is not None}
+        if len(given) != 1:
+            raise RequestError("give one of tic=, gaia= and object_id=")
+        sector, names = _kept(sector), self._names(pipelines)
+        found = self._find(names, given, sector)
+        if gaia is not None:
+            known = found or self._find(tuple(self), given, None)
+            counterpart = next((curve.header.get("tic_id") for curve in known.values()), None)
+            if counterpart:
+                for name, curve in self._find(names, {"tic": counterpart}, sector).items():
+                    if name not in found or _is_fuller(curve, found[name]):
+                        found[name] = curve
+        if not found:
+            raise self._not_found(names, given, sector)
+        return {name: found[name] for name in names if name in found}
+
+    def _find(
+        self, names: Iterable[str], star: Mapping[str, Any], sector: Sectors
+    ) -> dict[str, LightCurve]:
+        found = {}
+        for name in names:
+            catalogue = self._catalogues[name]
+            if "gaia" in star and "gaia_dr3_id" not in catalogue.pipeline.indexes:
                 continue
             try:
-                found[name] = catalogue.light_curve(
-                    tic=tic, gaia=gaia, object_id=object_id, sector=sector
-                )
+                found[name] = catalogue.light_curve(**star, sector=sector)
             except NotInDatasetError:
                 continue
-        if not found:
-            star = next(value for value in (tic, gaia, object_id) if value is not None)
-            raise NotInDatasetError(f"{self.root} has no light curve of {star}")
         return found
+
+    def _not_found(
+        self, names: tuple[str, ...], star: Mapping[str, Any], sector: Sectors
+    ) -> NotInDatasetError:
+        """Return the error for a star that is not there; it names the sectors that it has."""
+        ((kind, value),) = star.items()
+        who = {"tic": "TIC ", "gaia": "Gaia DR3 "}.get(kind, "") + str(value)
+        where = "" if len(names) == len(self) else f" from {', '.join(names)}"
+        if sector is None:
+            return NotInDatasetError(f"{self.root} has no light curve of {who}{where}")
+        asked = (sector,) if isinstance(sector, str | int) else sector
+        where += f" in sector {', '.join(map(str, asked))}"
+        try:
+            others = self.light_curves(**star, pipelines=names)
+        except NotInDatasetError:
+            there = ""
+        else:
+            numbers = sorted({number for curve in others.values() for number in curve.sectors})
+            there = f"; it has sector{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+        return NotInDatasetError(f"{self.root} has no light curve of {who}{where}{there}")
+
+    def _names(self, pipelines: str | Iterable[str] | None) -> tuple[str, ...]:
+        """Return the names of the pipelines that are asked for.
+
+        Raises
+        ------
+        NotInDatasetError
+            The dataset has nothing from one.
+        RequestError
+            One is unknown, or none is named.
+        """
+        if pipelines is None:
+            return tuple(self)
+        given = [pipelines] if isinstance(pipelines, str) else pipelines
+        names = tuple(dict.fromkeys(self[name].pipeline.name for name in given))
+        if not names:
+            raise RequestError("name at least one pipeline")
+        return names
 
     def to_hf(
         self,
@@ -166,57 +232,51 @@ class Dataset(Mapping[str, Catalogue]):
             for name, catalogue in self.items()
         }
 
-    def match(self, column: str = "tic_id") -> Match:
-        """Return the stars that every pipeline of the dataset has, by an id.
+    def match(
+        self,
+        column: str = "tic_id",
+        *,
+        pipelines: str | Iterable[str] | None = None,
+        sector: Sectors = None,
+    ) -> Match:
+        """Return the stars that several pipelines have, by their TIC ids.
 
-        Only the indexes are read.
+        Only the indexes are read; with `sector`, also the ids in the files of these sectors.
 
         Parameters
         ----------
         column
             ``tic_id``: the only id by which all pipelines have an index.
+        pipelines
+            Which must have a star; None: all of the dataset.
+        sector
+            Each must have it in one of these sectors, of which the light curves then are.
 
         Raises
         ------
         RequestError
-            It is another column.
+            It is another column than ``tic_id``, or no pipeline of that name.
+        NotInDatasetError
+            There is nothing from a pipeline, or nothing of these sectors.
         """
         if column != "tic_id":
-            raise RequestError(f"all pipelines have tic_id; they can't be matched by {column!r}")
-        shared: pa.Array | None = None
-        for catalogue in self.values():
-            identifiers = catalogue.index(column).identifiers()
-            if shared is None:
-                shared = identifiers
-            else:
-                shared = shared.filter(pc.is_in(shared, value_set=identifiers))
-        return Match(self, shared)
+            raise RequestError(
+                f"stars are matched by tic_id, not by {column!r}: it is the one id that all "
+                "pipelines have"
+            )
+        sector, names = _kept(sector), self._names(pipelines)
+        return Match(self, shared_ids([self[name] for name in names], sector), names, sector)
 
 
-class Match(Mapping[int, "dict[str, LightCurve]"]):
-    """The same stars from several pipelines, side by side.
+def _kept(sector: Sectors) -> Sectors:
+    """Return sectors that can be gone through more than once."""
+    if isinstance(sector, Iterable) and not isinstance(sector, str):
+        return tuple(sector)
+    return sector
 
-    A mapping: ``match[217639630]["qlp"]`` is the light curve of a TIC id from a pipeline, read when
-    it is asked for. It iterates over the TIC ids.
 
-    Attributes
-    ----------
-    tic_ids
-        Sorted, as an Arrow array.
-    """
-
-    def __init__(self, dataset: Dataset, tic_ids: pa.Array) -> None:
-        self._dataset = dataset
-        self.tic_ids = tic_ids
-
-    def __getitem__(self, tic: int) -> dict[str, LightCurve]:
-        return self._dataset.light_curves(tic=tic)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.tic_ids.to_pylist())
-
-    def __len__(self) -> int:
-        return len(self.tic_ids)
-
-    def __repr__(self) -> str:
-        return f"<{len(self):,} stars that are in {', '.join(self._dataset)}>"
+def _is_fuller(by_tic: LightCurve, by_gaia: LightCurve) -> bool:
+    """Return whether a TIC id finds more of a star; two may share it, but no Gaia id."""
+    own = {header["gaia_dr3_id"] for header in by_gaia.headers}
+    others = {header["gaia_dr3_id"] for header in by_tic.headers} - own - {None}
+    return not others and len(by_tic.lengths) > len(by_gaia.lengths)

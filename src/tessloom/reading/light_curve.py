@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 import numpy as np
 
-from tessloom.errors import RequestError
-from tessloom.reading.extras import extra
+from tessloom.errors import RequestError, UnknownNameError
+from tessloom.reading import conversions
+from tessloom.reading.cadences import chosen_cadences, take_cadences
+from tessloom.reading.header import Header
 from tessloom.reading.masks import masked_bits
-from tessloom.reading.rows import column_units
+from tessloom.reading.names import unknown_name
+from tessloom.reading.stitching import stitched
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy.typing as npt
     from astropy.timeseries import TimeSeries
@@ -22,10 +26,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from tessloom.pipelines import Pipeline
+    from tessloom.reading.masks import Mask
 
-_NORMALISATIONS = ("median", "offset", "none")
-# BTJD is BJD - 2457000, on the scale TDB.
-_BTJD = 2_457_000.0
+_PLACES = ("sector", "camera", "ccd")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,7 +36,10 @@ class LightCurve:
     """A star's light curve: ``light_curve["background"]`` is a column, ``len`` the cadences.
 
     Its parts are the light curves of single sectors, and of single CCDs where a star lies on two,
-    in the order of time; the columns are theirs, end to end.
+    in the order of time; the columns are theirs, end to end. ``light_curve["sector"]``, ``camera``
+    and ``ccd`` are the values at each cadence. ``light_curve[:100]``,
+    ``light_curve[light_curve.quality == 0]`` or an array of numbers takes these cadences of all
+    columns, and the parts that they are of. To iterate, take `columns`, or `parts`.
 
     Attributes
     ----------
@@ -47,7 +53,9 @@ class LightCurve:
     lengths
         Cadences of each part.
     units
-        Of columns and header values, where they have one.
+        Of columns and header values; empty where there is none.
+    normalised
+        What `stitch` did, by the name of the column: ``median`` or ``offset``.
     """
 
     pipeline: Pipeline
@@ -55,6 +63,7 @@ class LightCurve:
     headers: tuple[Mapping[str, Any], ...]
     lengths: tuple[int, ...]
     units: Mapping[str, str]
+    normalised: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def time(self) -> npt.NDArray[np.float64]:
@@ -85,29 +94,39 @@ class LightCurve:
         """Sectors of the parts; twice where the star lies on two CCDs."""
         return tuple(header["sector"] for header in self.headers)
 
-    @property
-    def header(self) -> Mapping[str, Any]:
-        """What the header of the only part says.
+    @cached_property
+    def header(self) -> Header:
+        """The header values in which all parts agree: ids, place, magnitude.
 
-        Raises
-        ------
-        RequestError
-            There are several; see `headers` and `parts`.
+        Asking for another is an `UnknownNameError`, and a `KeyError`; see `headers`.
         """
-        if len(self.headers) != 1:
-            raise RequestError(
-                f"the light curve has parts of sectors {', '.join(map(str, self.sectors))}, each "
-                "with a header of its own: take one of headers, or of parts()"
-            )
-        return self.headers[0]
+        return Header(self.headers)
 
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        try:
+    @overload
+    def __getitem__(self, name: str) -> npt.NDArray[Any]: ...
+
+    @overload
+    def __getitem__(self, name: Any) -> LightCurve: ...
+
+    def __getitem__(self, name: Any) -> Any:
+        if not isinstance(name, str):
+            return chosen_cadences(self, name)
+        if name in self.columns:
             return self.columns[name]
-        except KeyError:
-            raise RequestError(
-                f"the light curve has no column {name!r}; it has {', '.join(self.columns)}"
-            ) from None
+        if name in _PLACES:
+            return self.places()[name]
+        if name in self.headers[0]:
+            raise UnknownNameError(f"{name} is a header value, no column: take header[{name!r}]")
+        raise unknown_name("column", name, (*self.columns, *_PLACES))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns or name in _PLACES
+
+    def __iter__(self) -> NoReturn:
+        raise RequestError(
+            "a light curve has columns, cadences and parts: iterate over light_curve.columns, "
+            "zip(light_curve.time, light_curve.flux), or light_curve.parts()"
+        )
 
     def __len__(self) -> int:
         return sum(self.lengths)
@@ -134,11 +153,11 @@ class LightCurve:
                 headers=(header,),
                 lengths=(part.stop - part.start,),
             )
-            for part, header in zip(self._slices(), self.headers, strict=True)
+            for part, header in zip(self.slices(), self.headers, strict=True)
         ]
 
-    def masked(self, mask: str | int = "default") -> npt.NDArray[np.bool_]:
-        """Return which cadences `clean` leaves out, shape ``(cadences,)``.
+    def masked(self, mask: Mask = "default", column: str = "flux") -> npt.NDArray[np.bool_]:
+        """Return which cadences are flagged, or have no time or no `column`: shape ``(cadences,)``.
 
         Parameters
         ----------
@@ -148,105 +167,71 @@ class LightCurve:
         Raises
         ------
         RequestError
-            There is no such mask.
+            There is no such mask or column.
         """
-        bad = ~(np.isfinite(self.time) & np.isfinite(self.flux))
-        for column, bits in masked_bits(self.pipeline, mask).items():
-            if column in self.columns:
-                bad |= (self.columns[column].astype(np.int64) & bits) != 0
+        bad: npt.NDArray[np.bool_] = ~(np.isfinite(self.time) & np.isfinite(self[column]))
+        for flags, bits in masked_bits(self.pipeline, mask).items():
+            if flags in self.columns:
+                bad |= (self.columns[flags].astype(np.int64) & bits) != 0
         return bad
 
-    def clean(self, mask: str | int = "default") -> LightCurve:
+    def clean(self, mask: Mask = "default") -> LightCurve:
         """Return the light curve without cadences that are flagged, or have no time or no flux.
 
         Parameters
         ----------
         mask
-            ``default``: what the pipeline recommends; ``hardest``: any bit; or bits of `quality`.
+            ``default``: what the pipeline recommends; ``hardest``: any bit; bits of `quality`; or
+            None: whatever is flagged.
 
         Raises
         ------
         RequestError
             There is no such mask.
         """
-        good = ~self.masked(mask)
-        return replace(
-            self,
-            columns={name: values[good] for name, values in self.columns.items()},
-            lengths=tuple(int(good[part].sum()) for part in self._slices()),
-        )
+        return take_cadences(self, np.flatnonzero(~self.masked(mask)))
 
-    def stitch(self, normalise: str) -> LightCurve:
+    def stitch(self, normalise: str | None = None, column: str = "flux") -> LightCurve:
         """Return the light curve with the parts' fluxes on one scale; `clean` it before.
 
         Parameters
         ----------
         normalise
             ``median``: the flux of each part, and its error, are divided by the median of the
-            flux, which is without a unit then; ``offset``: the median is subtracted, for faint
+            flux, and are without a unit then; ``offset``: the median is subtracted, for faint
             stars whose background was overestimated; ``none``: they stay as they are.
+        column
+            Another flux, such as ``sap_flux``.
 
         Raises
         ------
         RequestError
-            There is no such choice, or a median is not positive, so that nothing can be scaled.
+            No choice is made, there is no such choice or column, or a median is not positive, so
+            that nothing can be scaled.
         """
-        if normalise not in _NORMALISATIONS:
-            raise RequestError(f"normalise is {normalise!r}: choose from {_NORMALISATIONS}")
-        if normalise == "none":
-            return self
-        columns = dict(self.columns)
-        flux, error = self.flux.astype(np.float64), self.flux_err.astype(np.float64)
-        for part, sector in zip(self._slices(), self.sectors, strict=True):
-            known = flux[part][np.isfinite(flux[part])]
-            if not len(known):
-                continue
-            median = float(np.median(known))
-            if normalise == "offset":
-                flux[part] -= median
-                continue
-            if median <= 0:
-                raise RequestError(
-                    f"the median flux of sector {sector} is {median:g}, which nothing can be "
-                    "divided by: leave the sector out, or take normalise='offset'"
-                )
-            flux[part] /= median
-            error[part] /= median
-        columns |= {"flux": flux.astype(np.float32), "flux_err": error.astype(np.float32)}
-        relative = ("flux", "flux_err") if normalise == "median" else ()
-        units = {name: unit for name, unit in self.units.items() if name not in relative}
-        return replace(self, columns=columns, units=units)
+        return stitched(self, normalise, column)
 
     def to_pandas(self) -> DataFrame:
         """Return the columns, and sector, camera and CCD of each cadence, as a pandas data frame.
+
+        Its ``attrs`` have the pipeline, the ids and the columns' units.
 
         Raises
         ------
         RequestError
             pandas is not installed.
         """
-        frame: DataFrame = extra("pandas", "lsdb").DataFrame(dict(self.columns) | self._places())
-        return frame
+        return conversions.to_pandas(self)
 
     def to_astropy(self) -> TimeSeries:
-        """Return an astropy ``TimeSeries`` on the scale TDB.
+        """Return an astropy ``TimeSeries``; cadences that have no time are left out.
 
-        It has columns with units; cadences that have no time are left out.
+        Its time prints as Julian dates on the scale TDB, since astropy itself has no format for
+        BTJD: that is ``series.time.jd - 2457000``. Its ``meta`` has the values of `header` by the
+        names of the archive's cards, so that ``series.write("star.fits")`` keeps them. That warns
+        of the unit electron/s, which FITS does not know, and keeps it.
         """
-        from astropy.table import Column  # noqa: PLC0415
-        from astropy.time import Time  # noqa: PLC0415
-        from astropy.timeseries import TimeSeries  # noqa: PLC0415
-
-        known = np.isfinite(self.time)
-        time = Time(self.time[known], _BTJD, format="jd", scale="tdb")
-        series = TimeSeries(time=time)
-        for name, values in self.columns.items():
-            if name != "time":
-                series[name] = Column(values[known], unit=self.units.get(name))
-        for name, values in self._places().items():
-            series[name] = values[known]
-        series.meta["headers"] = [dict(header) for header in self.headers]
-        return series
+        return conversions.to_astropy(self)
 
     def to_lightkurve(self) -> LightkurveLightCurve:
         """Return lightkurve's ``TessLightCurve`` (``tessloom[lightkurve]``).
@@ -256,19 +241,9 @@ class LightCurve:
         RequestError
             It is not installed.
         """
-        lightkurve = extra("lightkurve", "lightkurve")
-        series = self.to_astropy()
-        series["time"].format = "btjd" if "btjd" in series["time"].FORMATS else "jd"
-        header = self.headers[0]
-        meta = {"LABEL": self.name, "TARGETID": header["tic_id"] or header["gaia_dr3_id"]}
-        meta |= {"AUTHOR": self.pipeline.name.upper(), "MISSION": "TESS"}
-        meta |= {"SECTOR": self.sectors[0] if len(self.headers) == 1 else list(self.sectors)}
-        meta |= {"RA": header["ra"], "DEC": header["dec"], "CAMERA": header["camera"]}
-        meta |= {"NORMALIZED": "flux" not in self.units}
-        made: LightkurveLightCurve = lightkurve.TessLightCurve(data=series, meta=meta)
-        return made
+        return conversions.to_lightkurve(self)
 
-    def plot(self, axes: Axes | None = None, mask: str | int = "default") -> Axes:
+    def plot(self, axes: Axes | None = None, mask: Mask = "default", column: str = "flux") -> Axes:
         """Plot flux against time with matplotlib (``tessloom[plot]``); masked cadences are grey.
 
         Parameters
@@ -277,55 +252,26 @@ class LightCurve:
             To plot into; None: those of a new figure, ``plot().figure``.
         mask
             As in `clean`.
+        column
+            What is plotted instead of flux.
 
         Raises
         ------
         RequestError
-            matplotlib is not installed, or there is no such mask.
+            There is no such mask or column, or no matplotlib.
         """
         from tessloom.reading.plot import plot_light_curve  # noqa: PLC0415
 
-        return plot_light_curve(self, axes, mask)
+        return plot_light_curve(self, axes, mask, column)
 
-    def _places(self) -> dict[str, npt.NDArray[Any]]:
+    def places(self) -> dict[str, npt.NDArray[Any]]:
+        """Return sector, camera and CCD of each cadence."""
         return {
             name: np.repeat(np.array([header[name] or 0 for header in self.headers]), self.lengths)
-            for name in ("sector", "camera", "ccd")
+            for name in _PLACES
         }
 
-    def _slices(self) -> list[slice]:
+    def slices(self) -> list[slice]:
+        """Return where the parts are in the columns."""
         stops = np.cumsum(self.lengths).tolist()
         return [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
-
-
-def end_to_end(pipeline: Pipeline, rows: Sequence[Mapping[str, Any]]) -> LightCurve:
-    """Return the light curve whose parts are these rows of a dataset, by the order of time.
-
-    Parameters
-    ----------
-    rows
-        Header values by name, and ``lightcurve``: arrays by name, or None for a column that the
-        row lacks.
-    """
-    rows = sorted(rows, key=lambda row: (row["sector"], row["camera"], row["ccd"]))
-    parts: list[Mapping[str, npt.NDArray[Any] | None]] = [row["lightcurve"] for row in rows]
-    # Lists of no cadences at all are taken for lists of nulls.
-    lengths = tuple(max(len(v) for v in (*part.values(), ()) if v is not None) for part in parts)
-    columns: dict[str, npt.NDArray[Any]] = {}
-    for name in parts[0]:
-        known = next((values for part in parts if (values := part[name]) is not None), None)
-        if known is None:
-            if name not in ("time", "flux"):
-                continue
-            known = np.zeros(0, np.float64 if name == "time" else np.float32)
-        nothing = np.nan if known.dtype.kind == "f" else 0
-        columns[name] = np.concatenate(
-            [
-                np.full(length, nothing, known.dtype) if values is None else values
-                for length, values in zip(lengths, (part[name] for part in parts), strict=True)
-            ]
-        )
-    headers = tuple(
-        {name: value for name, value in row.items() if name != "lightcurve"} for row in rows
-    )
-    return LightCurve(pipeline, columns, headers, lengths, column_units(pipeline))

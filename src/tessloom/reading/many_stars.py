@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def rows_by_star(
     column: str, pixels: Mapping[int, Sequence[int]], files: Callable[[int], Iterable[Path]]
 ) -> Iterator[tuple[int, _Rows]]:
-    """Yield stars with their rows, pixel by pixel; see `light_curve.end_to_end`.
+    """Yield stars with their rows, pixel by pixel; see `joining.end_to_end`.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tessloom.errors import RequestError
+from tessloom.pipelines import PIPELINES
 from tessloom.reading.extras import extra
 
 if TYPE_CHECKING:
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tessloom.reading.light_curve import LightCurve
+    from tessloom.reading.masks import Mask
 
     Range = tuple[float, float]
 
 FIGURES = (".pdf", ".png", ".svg")
 TIME_LABEL = "time (BJD - 2457000, days)"
-_COLOURS = ("#1f5fa8", "#b0521c", "#2f7d4f")
+# Of a pipeline, wherever it is plotted.
+_COLOURS = dict(zip(PIPELINES, ("#1f5fa8", "#b0521c", "#2f7d4f"), strict=True))
 _MASKED = "0.78"
 # Days without a cadence that a plot leaves out. A sector lasts 27, and they follow in a few days.
 _GAP = 10.0
@@ -34,9 +37,12 @@ _MANY = 10_000
 
 
 def plot_light_curve(
-    light_curve: LightCurve, axes: Axes | None = None, mask: str | int = "default"
+    light_curve: LightCurve,
+    axes: Axes | None = None,
+    mask: Mask = "default",
+    column: str = "flux",
 ) -> Axes:
-    """Plot flux against time, cadences that `mask` leaves out in grey.
+    """Plot a column against time, cadences that `mask` leaves out in grey.
 
     Parameters
     ----------
@@ -46,20 +52,24 @@ def plot_light_curve(
     Raises
     ------
     RequestError
-        There is no such mask, or no matplotlib.
+        There is no such mask or column, or no matplotlib.
     """
-    masked = light_curve.masked(mask)
+    masked = light_curve.masked(mask, column)
     if axes is None:
         pyplot = extra("matplotlib.pyplot", "plot")
         _, axes = pyplot.subplots(figsize=(10, 3), layout="constrained")
         assert axes is not None  # noqa: S101 - pyplot is Any here
-    _draw(axes, light_curve, masked, _COLOURS[0])
+    _draw(axes, light_curve, masked, column)
+    if not known(light_curve, column).any():
+        _say_nothing_there(axes, column)
     axes.set_xlabel(TIME_LABEL)
     axes.set_title(repr(light_curve).strip("<>"), fontsize="medium", loc="left")
     return axes
 
 
-def figure(light_curves: Mapping[str, LightCurve], title: str, mask: str | int) -> Figure:
+def figure(
+    light_curves: Mapping[str, LightCurve], title: str, mask: Mask, column: str = "flux"
+) -> Figure:
     """Return a figure of one star's light curves, a panel each, on a common axis of time.
 
     Time without cadences of any is left out, so that sectors that are years apart can be seen.
@@ -79,18 +89,20 @@ def figure(light_curves: Mapping[str, LightCurve], title: str, mask: str | int) 
         gridspec_kw={"width_ratios": shares, "wspace": 0.02},
     )
     for row, curve in enumerate(curves):
-        masked = curve.masked(mask)
-        for column, (start, stop) in enumerate(spans):
-            axes = panels[row, column]
-            _draw(axes, curve, masked, _COLOURS[row % len(_COLOURS)])
+        masked = curve.masked(mask, column)
+        for number, (start, stop) in enumerate(spans):
+            axes = panels[row, number]
+            _draw(axes, curve, masked, column)
             margin = 0.02 * (stop - start)
             axes.set_xlim(start - margin, stop + margin)
-            axes.locator_params(axis="x", nbins=max(2, int(9 * shares[column])))
-            _join(axes, first=column == 0, last=column == len(spans) - 1)
+            axes.locator_params(axis="x", nbins=max(2, int(9 * shares[number])))
+            _join(axes, first=number == 0, last=number == len(spans) - 1)
         panels[row, 0].set_title(curve.pipeline.title, loc="left", fontsize="medium")
         panels[row, -1].set_title(
-            cadences(curve, masked, "grey"), loc="right", fontsize="small", color="0.4"
+            cadences(curve, masked, column, "grey"), loc="right", fontsize="small", color="0.4"
         )
+        if not known(curve, column).any():
+            _say_nothing_there(panels[row, len(spans) // 2], column)
     made.suptitle(title)
     made.supxlabel(TIME_LABEL, fontsize="medium")
     return made
@@ -118,14 +130,16 @@ def time_spans(light_curves: Iterable[LightCurve]) -> list[Range]:
     return [(float(part[0]), float(part[-1]) + 1e-3) for part in stretches if len(part)]
 
 
-def flux_range(light_curve: LightCurve, masked: npt.NDArray[np.bool_]) -> Range:
+def flux_range(
+    light_curve: LightCurve, masked: npt.NDArray[np.bool_], column: str = "flux"
+) -> Range:
     """Return the range of flux that a plot shows: dips and flares are in it, stray points not.
 
     Without cadences that are not masked it is that of the others.
     """
-    time, flux = _ordered(light_curve, ~masked)
+    time, flux = _ordered(light_curve, ~masked, column)
     if not len(flux):
-        time, flux = _ordered(light_curve, masked)
+        time, flux = _ordered(light_curve, masked, column)
     if not len(flux):
         return 0.0, 1.0
     scatter = 0.0
@@ -142,35 +156,52 @@ def flux_range(light_curve: LightCurve, masked: npt.NDArray[np.bool_]) -> Range:
     return low - margin, high + margin
 
 
-def cadences(light_curve: LightCurve, masked: npt.NDArray[np.bool_], shown: str) -> str:
-    """Return how many cadences there are, and how many of them are masked."""
-    known = np.isfinite(light_curve.time) & np.isfinite(light_curve.flux)
-    return f"{known.sum():,} cadences, {(known & masked).sum():,} masked ({shown})"
+def known(light_curve: LightCurve, column: str) -> npt.NDArray[np.bool_]:
+    """Return which cadences have a time and something in a column."""
+    there: npt.NDArray[np.bool_] = np.isfinite(light_curve[column])
+    return there & np.isfinite(light_curve.time)
 
 
-def flux_label(light_curve: LightCurve) -> str:
-    """Return what flux is measured in."""
-    unit = light_curve.units.get("flux")
-    return f"flux ({unit})" if unit else "relative flux"
+def cadences(
+    light_curve: LightCurve, masked: npt.NDArray[np.bool_], column: str, shown: str
+) -> str:
+    """Return how many cadences there are, how many have no flux, and how many are masked."""
+    there = known(light_curve, column)
+    lacking = f"{(~there).sum():,} without {column}, " if not there.all() else ""
+    return f"{len(there):,} cadences, {lacking}{(there & masked).sum():,} masked ({shown})"
+
+
+def flux_label(light_curve: LightCurve, column: str = "flux") -> str:
+    """Return what a column is, and in which unit."""
+    unit, normalised = light_curve.units[column], light_curve.normalised.get(column)
+    name = f"{column} - median" if normalised == "offset" else column
+    if unit:
+        return f"{name} ({unit})"
+    return f"relative {name}" if column == "flux" or normalised == "median" else name
 
 
 def _ordered(
-    light_curve: LightCurve, chosen: npt.NDArray[np.bool_]
+    light_curve: LightCurve, chosen: npt.NDArray[np.bool_], column: str
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    known = chosen & np.isfinite(light_curve.time) & np.isfinite(light_curve.flux)
-    time, flux = light_curve.time[known], light_curve.flux[known].astype(np.float64)
+    shown = chosen & known(light_curve, column)
+    time, flux = light_curve.time[shown], light_curve[column][shown].astype(np.float64)
     order = np.argsort(time, kind="stable")
     return time[order], flux[order]
 
 
-def _draw(axes: Axes, light_curve: LightCurve, masked: npt.NDArray[np.bool_], colour: str) -> None:
-    low, high = flux_range(light_curve, masked)
-    time, flux = _ordered(light_curve, ~masked)
+def _say_nothing_there(axes: Axes, column: str) -> None:
+    axes.text(0.5, 0.5, f"no {column}", transform=axes.transAxes, ha="center", va="center")
+
+
+def _draw(axes: Axes, light_curve: LightCurve, masked: npt.NDArray[np.bool_], column: str) -> None:
+    colour = _COLOURS[light_curve.pipeline.name]
+    low, high = flux_range(light_curve, masked, column)
+    time, flux = _ordered(light_curve, ~masked, column)
     dots: dict[str, Any] = {"linestyle": "none", "rasterized": len(light_curve) > _MANY}
     size = 3.0 if len(light_curve) < _MANY else 1.5
     axes.plot(
-        *_ordered(light_curve, masked), marker=".", markersize=size, color=_MASKED, label="masked",
-        zorder=1, **dots,
+        *_ordered(light_curve, masked, column), marker=".", markersize=size, color=_MASKED,
+        label="masked", zorder=1, **dots,
     )  # fmt: skip
     axes.plot(
         time, flux, marker=".", markersize=size, color=colour,
@@ -184,7 +215,7 @@ def _draw(axes: Axes, light_curve: LightCurve, masked: npt.NDArray[np.bool_], co
         )  # fmt: skip
     axes.set_ylim(low, high)
     axes.ticklabel_format(useOffset=False, style="plain")
-    axes.set_ylabel(flux_label(light_curve))
+    axes.set_ylabel(flux_label(light_curve, column))
     axes.tick_params(direction="in", top=True, right=True)
 
 

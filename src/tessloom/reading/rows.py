@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def rows_where(path: Path, column: str, value: int | str) -> Iterator[Mapping[str, Any]]:
-    """Yield the rows of a partition in which a column has a value; see `light_curve.end_to_end`.
+    """Yield the rows of a partition in which a column has a value; see `joining.end_to_end`.
 
     Only row groups that have such rows are read whole.
 
@@ -41,7 +41,7 @@ def rows_where(path: Path, column: str, value: int | str) -> Iterator[Mapping[st
 
 
 def as_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
-    """Yield a table's rows; see `light_curve.end_to_end`."""
+    """Yield a table's rows; see `joining.end_to_end`."""
     table = table.drop_columns([HEALPIX])
     for batch in table.combine_chunks().to_batches():
         headers = batch.drop_columns([LIGHT_CURVE]).to_pylist()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tessloom.errors import NotInDatasetError, RequestError
 from tessloom.reading.id_index import IdIndex
 from tessloom.reading.identifiers import parse_identifier
-from tessloom.reading.light_curve import LightCurve, end_to_end
+from tessloom.reading.joining import end_to_end
 from tessloom.reading.many_stars import rows_by_star
 from tessloom.reading.rows import rows_where
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tessloom.pipelines import Pipeline
+    from tessloom.reading.light_curve import LightCurve
     from tessloom.reading.partitions import Partitions
     from tessloom.sectors import Sectors
 

@@ -5,12 +5,20 @@ Characters of Braille have two by four dots each, so 80 columns show 160 points 
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tessloom.reading.plot import TIME_LABEL, cadences, flux_label, flux_range, time_spans
+from tessloom.reading.plot import (
+    TIME_LABEL,
+    cadences,
+    flux_label,
+    flux_range,
+    known,
+    time_spans,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tessloom.reading.light_curve import LightCurve
+    from tessloom.reading.masks import Mask
     from tessloom.reading.plot import Range
 
 _BRAILLE = 0x2800
@@ -26,6 +35,9 @@ _MASKED = "x"
 # Of a panel: its title, its axis, the labels below it.
 _AROUND = 3
 _LEAST_ROWS = 5
+_LEAST_COLUMNS = 8
+# Where there is no room for more.
+_SHORT_TIME_LABEL = "BTJD, days"
 _PLAIN = str.maketrans({"│": "|", "┤": "+", "└": "+", "─": "-", "┴": "+", "·": "-", "┊": ":"})
 
 
@@ -33,7 +45,8 @@ def text_plot(
     light_curves: Mapping[str, LightCurve],
     title: str,
     *,
-    mask: str | int = "default",
+    mask: Mask = "default",
+    column: str = "flux",
     width: int = 80,
     height: int = 48,
     plain: bool = False,
@@ -50,10 +63,11 @@ def text_plot(
     curves = list(light_curves.values())
     rows = max(_LEAST_ROWS, (height - 2) // max(len(curves), 1) - _AROUND)
     spans = time_spans(curves) or [(0.0, 1.0)]
-    lines = [title]
+    lines = textwrap.wrap(title, width)
     for curve in curves:
-        lines += _panel(curve, spans, mask, width, rows, plain=plain)
-    lines.append(TIME_LABEL.rjust(width))
+        lines += _panel(curve, column, mask, spans, (width, rows), plain=plain)
+    label = TIME_LABEL if len(TIME_LABEL) <= width else _SHORT_TIME_LABEL
+    lines.append(label.rjust(width))
     text = "\n".join(line.rstrip() for line in lines)
     return text.translate(_PLAIN).encode("ascii", "replace").decode() if plain else text
 
@@ -79,6 +93,8 @@ class _Columns:
         free = max(width - (len(spans) - 1), 2 * len(spans))
         lengths = np.array([stop - start for start, stop in spans])
         widths = np.maximum((free * lengths / lengths.sum()).astype(int), 2)
+        widest = int(np.argmax(widths))
+        widths[widest] = max(widths[widest] - max(widths.sum() - free, 0), 2)
         starts = np.cumsum([0, *(widths[:-1] + 1)])
         return cls(spans, starts.tolist(), widths.tolist())
 
@@ -97,15 +113,15 @@ class _Columns:
 
     def axis(self) -> tuple[str, str]:
         """Return the axis and the labels below it."""
-        line, below = ["─"] * self.width, [" "] * (self.width + 8)
+        line, below = ["─"] * self.width, [" "] * self.width
         free = 0
         for (start, stop), first, width in zip(self.spans, self.starts, self.widths, strict=True):
             if first:
                 line[first - 1] = "┊"
-            for tick, label in _ticks(start, stop, max(width // 12, 1)):
+            for tick, label in _ticks(start, stop, max(width // 12, 1 + (width > 10))):
                 column = int(self.place(np.array([tick]))[0])
-                begin = max(column - len(label) // 2, 0)
-                if begin < free or column >= first + width:
+                begin = max(min(column - len(label) // 2, self.width - len(label)), 0)
+                if begin < free or begin + len(label) > self.width or column >= first + width:
                     continue
                 line[column] = "┴"
                 below[begin : begin + len(label)] = label
@@ -115,24 +131,26 @@ class _Columns:
 
 def _panel(
     curve: LightCurve,
+    column: str,
+    mask: Mask,
     spans: Sequence[Range],
-    mask: str | int,
-    width: int,
-    rows: int,
+    size: tuple[int, int],
     *,
     plain: bool,
 ) -> Iterator[str]:
-    masked = curve.masked(mask)
-    about = [curve.pipeline.title, cadences(curve, masked, _MASKED), flux_label(curve)]
-    yield " · ".join(about)
-    low, high = flux_range(curve, masked)
+    width, rows = size
+    masked = curve.masked(mask, column)
+    counts, label = cadences(curve, masked, column, _MASKED), flux_label(curve, column)
+    yield from textwrap.wrap(f"{curve.pipeline.title} · {counts} · {label}", width)
+    low, high = flux_range(curve, masked, column)
     ticks = {
         min(int((high - tick) / (high - low) * rows), rows - 1): label
         for tick, label in _ticks(low, high, max(rows // 4, 2))
     }
     margin = max(map(len, ticks.values()), default=0) + 1
-    columns = _Columns.of(spans, max(width - margin - 1, 20))
-    for row, line in enumerate(_canvas(curve, masked, columns, rows, (low, high), plain=plain)):
+    columns = _Columns.of(spans, max(width - margin - 1, _LEAST_COLUMNS))
+    shape, limits = (rows, columns), (low, high)
+    for row, line in enumerate(_canvas(curve, masked, column, shape, limits, plain=plain)):
         label = ticks.get(row, "")
         yield f"{label:>{margin}}{'┤' if label else '│'}{line}"
     line, labels = columns.axis()
@@ -143,30 +161,33 @@ def _panel(
 def _canvas(
     curve: LightCurve,
     masked: npt.NDArray[np.bool_],
-    columns: _Columns,
-    rows: int,
+    column: str,
+    shape: tuple[int, _Columns],
     limits: Range,
     *,
     plain: bool,
 ) -> list[str]:
     """Return the points; masked ones where there are no others; ^ and v for those beyond."""
-    low, high = limits
-    known = np.isfinite(curve.time) & np.isfinite(curve.flux)
+    (rows, columns), (low, high) = shape, limits
+    there = known(curve, column)
     down, across = _DOTS.shape
     dots = np.zeros((rows * down, columns.width * across), bool)
     letters = np.full((rows, columns.width), " ")
-    column = columns.place(np.where(known, curve.time, 0))
-    height = (high - curve.flux.astype(np.float64)) / (high - low)
-    inside = known & (height >= 0) & (height < 1)
+    if not there.any():
+        middle = f"no {column}".center(columns.width)[: columns.width]
+        letters[rows // 2] = list(middle)
+    at = columns.place(np.where(there, curve.time, 0))
+    height = (high - curve[column].astype(np.float64)) / (high - low)
+    inside = there & (height >= 0) & (height < 1)
     shown = inside & masked
-    letters[(height[shown] * rows).astype(int), column[shown].astype(int)] = _MASKED
+    letters[(height[shown] * rows).astype(int), at[shown].astype(int)] = _MASKED
     shown = inside & ~masked
-    dots[(height[shown] * rows * down).astype(int), (column[shown] * across).astype(int)] = True
+    dots[(height[shown] * rows * down).astype(int), (at[shown] * across).astype(int)] = True
     cells = (dots.reshape(rows, down, -1, across) * _DOTS[None, :, None, :]).sum(axis=(1, 3))
     for beyond, row, letter in ((height < 0, 0, "^"), (height >= 1, rows - 1, "v")):
-        at = column[known & ~masked & beyond].astype(int)
-        letters[row, at] = letter
-        cells[row, at] = 0
+        there_too = at[there & ~masked & beyond].astype(int)
+        letters[row, there_too] = letter
+        cells[row, there_too] = 0
     drawn = np.array([["." if plain else chr(_BRAILLE + cell) for cell in row] for row in cells])
     return ["".join(row) for row in np.where(cells > 0, drawn, letters)]
 
