@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tessloom.dataset.layout import catalogue_directory, partition_path, partitions
+from tessloom.dataset.layout import (
+    catalogue_directory,
+    has_partitions,
+    partition_path,
+    partitions,
+)
 from tessloom.dataset.schema import arrow_schema
 from tessloom.dataset.splits import read_splits
-from tessloom.dataset.storage import matching
-from tessloom.errors import NotInDatasetError, RequestError
+from tessloom.dataset.storage import matching, present
+from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.reading.batches import Batches
 from tessloom.reading.cone import Cone
 from tessloom.reading.extras import extra
@@ -19,6 +24,7 @@ from tessloom.reading.id_index import IdIndex
 from tessloom.reading.light_curve import LightCurve, end_to_end
 from tessloom.reading.rows import rows_where
 from tessloom.reading.selection import Selection
+from tessloom.reading.unfinished import unfinished_rows, unfinished_sectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,6 +58,7 @@ class Catalogue:
         self.pipeline = pipeline
         self.schema: pa.Schema = arrow_schema(pipeline)
         self._indexes = {column: IdIndex(root, pipeline, column) for column in pipeline.indexes}
+        self._unfinished = cache(partial(unfinished_sectors, root, pipeline))
 
     def __repr__(self) -> str:
         return f"<{self.pipeline.title} in {self._root}>"
@@ -100,24 +107,33 @@ class Catalogue:
         ------
         NotInDatasetError
             The dataset does not have it.
+        DatasetError
+            By the index it has it, and the file is lost.
         RequestError
             None or several ids are given, or there is no index by such ids.
         """
         column, identifier = self._identifier(tic, gaia, object_id)
         wanted = _sectors(sector)
-        rows = [
-            row
+        files = [
+            path
             for pixel in self.index(column).pixels(identifier)
-            for path in self._files(pixel, wanted)
-            for row in rows_where(path, column, identifier)
+            for path in self._files(pixel, column, identifier)
         ]
-        if not rows:
-            there = "" if sector is None else f" in sector {sector}"
-            raise NotInDatasetError(
-                f"{self._root} has no light curve of {column} {identifier} from "
-                f"{self.pipeline.title}{there}"
-            )
-        return end_to_end(self.pipeline, rows)
+        chosen = [path for path in files if wanted is None or int(path.stem[1:]) in wanted]
+        rows = [row for path in chosen for row in rows_where(path, column, identifier)]
+        if not files:
+            begun = [n for n in self._unfinished(column) if wanted is None or n in wanted]
+            rows = unfinished_rows(self._root, self.pipeline, column, identifier, begun)
+        if rows:
+            return end_to_end(self.pipeline, rows)
+        others = (row for path in files for row in rows_where(path, column, identifier))
+        if files and next(others, None) is None:
+            raise self._lost(column, identifier, files[0].parent)
+        there = "" if sector is None else f" in sector {sector}"
+        raise NotInDatasetError(
+            f"{self._root} has no light curve of {column} {identifier} from "
+            f"{self.pipeline.title}{there}"
+        )
 
     def cone(self, ra: float, dec: float, radius: float, *, sector: Sectors = None) -> Selection:
         """Return the light curves within `radius` of a place; all in degrees, ICRS.
@@ -304,16 +320,26 @@ class Catalogue:
             return self.pipeline.id_name, identifier
         return "tic_id", identifier
 
-    def _files(self, pixel: int, sectors: set[int] | None) -> list[Path]:
-        """Return the files of a pixel, which a listing of its directory tells."""
+    def _files(self, pixel: int, column: str, identifier: int) -> list[Path]:
+        """Return the files of a star's pixel, which a listing of its directory tells."""
         directory = partition_path(self._root, self.pipeline, pixel, 0).parent
-        found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
-        return sorted(p for p in found if sectors is None or int(p.stem[1:]) in sectors)
+        found = sorted(matching(directory, "s[0-9][0-9][0-9][0-9].parquet"))
+        if not found:
+            raise self._lost(column, identifier, directory)
+        return found
+
+    def _lost(self, column: str, identifier: int, directory: Path) -> DatasetError:
+        return DatasetError(
+            f"by the index, {column} {identifier} is in {directory}, where no file has it: run "
+            "the same build again, which writes what is missing anew"
+        )
 
 
 def has_pipeline(root: Path, pipeline: Pipeline) -> bool:
-    """Return whether a dataset has a catalogue of a pipeline."""
-    return (catalogue_directory(root, pipeline) / "partition_info.csv").exists()
+    """Return whether a dataset has light curves of a pipeline, or a catalogue of none."""
+    directory = catalogue_directory(root, pipeline)
+    pixels = present(directory, [directory / "partition_info.csv"])
+    return bool(pixels) or has_partitions(root, pipeline)
 
 
 def _sectors(wanted: Sectors) -> set[int] | None:

@@ -13,6 +13,7 @@ from tessloom.dataset.storage import open_directory, store_failures
 from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.pipelines import PIPELINES, get_pipeline
 from tessloom.reading.catalogue import Catalogue, has_pipeline
+from tessloom.reading.unfinished import NotBuiltYetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,6 +112,7 @@ class Dataset(Mapping[str, Catalogue]):
             None has it.
         """
         found: dict[str, LightCurve] = {}
+        yet: NotBuiltYetError | None = None
         for name, catalogue in self.items():
             if gaia is not None and "gaia_dr3_id" not in catalogue.pipeline.indexes:
                 continue
@@ -118,8 +120,12 @@ class Dataset(Mapping[str, Catalogue]):
                 found[name] = catalogue.light_curve(
                     tic=tic, gaia=gaia, object_id=object_id, sector=sector
                 )
+            except NotBuiltYetError as error:
+                yet = error
             except NotInDatasetError:
                 continue
+        if yet is not None and not found:
+            raise yet
         if not found:
             star = next(value for value in (tic, gaia, object_id) if value is not None)
             raise NotInDatasetError(f"{self.root} has no light curve of {star}")
