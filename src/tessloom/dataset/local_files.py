@@ -1,4 +1,4 @@
-"""Finding a dataset's files on this machine, without passing over what can't be read."""
+"""A dataset's files on this machine: found without passing over what can't be read."""
 
 from __future__ import annotations
 
@@ -72,3 +72,18 @@ def is_there(path: Path) -> bool:
     except OSError as error:
         raise unreadable(path, error) from error
     return True
+
+
+def check_place(directory: Path) -> None:
+    """Check, without writing anything, that a directory can be written to or made.
+
+    Raises
+    ------
+    DatasetError
+        It can't.
+    """
+    found = next(place for place in (directory, *directory.absolute().parents) if is_there(place))
+    if not found.is_dir():
+        raise DatasetError(f"can't write {directory}: {found} is no directory")
+    if not os.access(found, os.W_OK | os.X_OK):
+        raise DatasetError(f"can't write {directory}: {found} may not be written to")
