@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tessloom.cli_reading import Directory
+from tessloom.cli_reading import Directory  # noqa: TC001 - typer reads the annotations
 
 
 def splits(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from tessloom.dataset.layout import write_text
+from tessloom.dataset.opening import bytes_from_start
 from tessloom.errors import DatasetError, RequestError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ROUNDING = 1e-9
-_FILE = "splits.json"
+SPLITS_FILE = "splits.json"
 _RULE = (
     "By the star's TIC id, or its Gaia DR3 id where it has none: SplitMix64, of which the upper 53 "
     "bits give a number from 0 to 1. The shares of that range belong to the splits in this order."
@@ -31,7 +32,16 @@ _RULE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Splits:
-    """Shares of the stars; together all.
+    """Shares of the stars, from 0 to 1; together 1.
+
+    Attributes
+    ----------
+    train
+        For a model to learn from.
+    validation
+        To choose between models by.
+    test
+        To judge the chosen one by.
 
     Raises
     ------
@@ -73,18 +83,33 @@ class Splits:
         """Return the number below which a star is in ``train``, and in ``validation`` if not."""
         return self.train, self.train + self.validation
 
-    def holds(self, split: str, stars: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Return which of the `stars` are in a split.
+    def holds(self, split: str, stars: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return which of the stars are in a split.
+
+        Parameters
+        ----------
+        split
+            ``train``, ``validation`` or ``test``.
+        stars
+            TIC ids, and Gaia DR3 ids of stars without one; whole numbers, as numpy has them, Arrow
+            or a list; shape ``(n,)``.
 
         Raises
         ------
         RequestError
-            There is no such split.
+            There is no such split, or these are no ids. Where some are missing numpy and pandas
+            have floats, which can't hold a Gaia id.
         """
         number = self.check(split).index(split)
         # Rounded, the shares may add up to a little less than 1.
         borders = [0.0, *self.borders(), np.inf]
-        fractions = star_fractions(stars)
+        ids = np.asarray(stars)
+        if ids.dtype.kind not in "iu":
+            raise RequestError(
+                f"stars are of type {ids.dtype}: give whole ids, the Gaia id of a star without a "
+                "TIC id, such as pyarrow.compute.coalesce(tic_id, gaia_dr3_id) has them"
+            )
+        fractions = star_fractions(ids)
         return np.asarray((fractions >= borders[number]) & (fractions < borders[number + 1]))
 
     def check(self, split: str) -> list[str]:
@@ -121,11 +146,12 @@ def read_splits(root: Path) -> Splits:
     Raises
     ------
     DatasetError
-        The file in which they are is damaged.
+        The file in which they are is damaged, or the store does not give it.
     """
-    path = root / _FILE
+    path = root / SPLITS_FILE
     try:
-        shares = json.loads(path.read_text(encoding="utf-8"))["shares"]
+        with bytes_from_start(path) as file:
+            shares = json.loads(file.read())["shares"]
         return Splits(**shares)
     except FileNotFoundError:
         return Splits()
@@ -138,4 +164,4 @@ def read_splits(root: Path) -> Splits:
 def write_splits(root: Path, splits: Splits) -> None:
     """Write the splits of a dataset into its file."""
     content = {"rule": _RULE, "shares": asdict(splits)}
-    write_text(root / _FILE, json.dumps(content, indent=1) + "\n")
+    write_text(root / SPLITS_FILE, json.dumps(content, indent=1) + "\n")

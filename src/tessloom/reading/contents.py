@@ -23,7 +23,7 @@ from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tessloom.dataset._protocol import DatasetFormat
@@ -116,7 +116,8 @@ def read_contents(place: Place) -> list[PipelineContents]:
         if found is None:
             raise RequestError(f"there is no tessloom dataset in {root}")
         declared = [found.declare(pipeline) for pipeline in PIPELINES.values()]
-        return [_read(found, root, each) for each in declared if found.sectors(root, each)]
+        sectors = [(each, found.sectors(root, each)) for each in declared]
+        return [_read(found, root, each, numbers) for each, numbers in sectors if numbers]
 
 
 def describe(contents: Sequence[PipelineContents]) -> Iterator[str]:
@@ -138,6 +139,11 @@ def describe(contents: Sequence[PipelineContents]) -> Iterator[str]:
         yield "How many of the targets are there, their files tell: tessloom status"
 
 
+def is_synthetic(root: Path, pipeline: Pipeline) -> bool:
+    """Return whether the demo archive made light curves of a catalogue."""
+    return _says_synthetic(read_properties(catalogue_directory(root, pipeline)))
+
+
 def _cells(of: SectorContents | PipelineContents) -> Iterator[str]:
     for number in (of.targets, of.light_curves, of.stars):
         yield "-" if number is None else f"{number:,}"
@@ -145,7 +151,9 @@ def _cells(of: SectorContents | PipelineContents) -> Iterator[str]:
     yield "-" if of.bytes is None else size_text(of.bytes)
 
 
-def _read(dataset_format: DatasetFormat, root: Path, pipeline: Pipeline) -> PipelineContents:
+def _read(
+    dataset_format: DatasetFormat, root: Path, pipeline: Pipeline, listed: Sequence[int]
+) -> PipelineContents:
     found = PipelineContents(
         pipeline=pipeline.name, title=pipeline.title, format=dataset_format.name
     )
@@ -154,12 +162,13 @@ def _read(dataset_format: DatasetFormat, root: Path, pipeline: Pipeline) -> Pipe
         for path, size, time in _files(dataset_format.directory(root, pipeline))
         if (place := dataset_format.place(root, pipeline, path)) is not None
     ]
-    listed = set(dataset_format.sectors(root, pipeline))
-    for number in sorted(listed | {file.sector for file in files if file.sector is not None}):
-        path = dataset_format.listing_path(root, pipeline, number)
-        targets = _rows(path) if number in listed else 0
-        found.sectors.append(SectorContents(sector=number, targets=targets))
-        found.unpublished += [lost_listing(path, number)] if number not in listed else []
+    listings = [dataset_format.listing_path(root, pipeline, number) for number in listed]
+    targets = dict(zip(listed, for_each(_rows, listings, root), strict=True))
+    for number in sorted({*listed, *(file.sector for file in files if file.sector is not None)}):
+        found.sectors.append(SectorContents(sector=number, targets=targets.get(number, 0)))
+        if number not in targets:
+            path = dataset_format.listing_path(root, pipeline, number)
+            found.unpublished.append(lost_listing(path, number))
     found.targets = sum(sector.targets for sector in found.sectors)
     if len(files) <= _FEW:
         files = _count(found, dataset_format, root, pipeline, files)
@@ -208,7 +217,7 @@ def _trust(found: PipelineContents, root: Path, pipeline: Pipeline, files: Seque
     """Take the numbers that the last build has left, unless files are newer."""
     catalogue = read_properties(catalogue_directory(root, pipeline))
     index = read_properties(index_directory(root, pipeline, pipeline.id_name))
-    found.synthetic = "SYNTHETIC" in catalogue.get("obs_title", "")
+    found.synthetic = _says_synthetic(catalogue)
     counted = catalogue_directory(root, pipeline) / "hats.properties"
     if "hats_nrows" not in catalogue or counted.stat().st_mtime < max(f.time for f in files):
         return
@@ -217,6 +226,10 @@ def _trust(found: PipelineContents, root: Path, pipeline: Pipeline, files: Seque
     if found.light_curves == found.targets:
         for sector in found.sectors:
             sector.light_curves = sector.targets
+
+
+def _says_synthetic(properties: Mapping[str, str]) -> bool:
+    return "SYNTHETIC" in properties.get("obs_title", "")
 
 
 def _add_up(found: PipelineContents, files: Sequence[_File]) -> None:
