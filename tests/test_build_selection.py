@@ -19,7 +19,7 @@ from support import (
     written_ids,
 )
 from tessloom.demo import DemoServer, Faults
-from tessloom.errors import RequestError
+from tessloom.errors import DatasetError, RequestError
 from tessloom.pipelines import PIPELINES
 
 
@@ -129,6 +129,25 @@ def test_a_dry_run_says_what_there_is_to_do_and_writes_nothing(
     assert report.built == len(before)
     assert build(tmp_path / "data", server, limit=40, dry_run=True).sectors[0].missing > 0
     assert (sorted(tmp_path.rglob("*")), stamps(tmp_path / "data")) == (files, before)
+
+
+def test_a_dry_run_finds_out_that_the_place_can_t_be_used(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for place in ("file", "file/data"):
+        with pytest.raises(DatasetError, match=r"can't write .*file is no directory"):
+            build(tmp_path / place, server, limit=3, dry_run=True)
+
+
+def test_a_build_says_of_which_partitions_no_fits_file_is_kept(
+    server: DemoServer, tmp_path: Path
+) -> None:
+    data, kept = tmp_path / "data", tmp_path / "kept"
+    there = build(data, server, limit=5).built
+    report = build(data, server, limit=5, keep_fits=kept)
+    assert any(note.startswith(f"{there} partitions were there already") for note in report.notes)
+    assert not build(tmp_path / "other", server, limit=5, keep_fits=kept).notes
 
 
 @pytest.mark.parametrize("name", ["qlp", "tglc", "spoc"])

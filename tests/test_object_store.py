@@ -273,7 +273,8 @@ def test_a_receipt_costs_two_requests_and_a_sector_one_listing(
     methods = Counter(line.split()[0] for line in store.requests if "catalog/dataset/N" in line)
     assert methods == {"HEAD": status.partitions, "GET": status.partitions}
     listings = [line for line in store.requests if "list-type" in line and "qlp%2F&" in line]
-    assert len(listings) == 1
+    # And one more a pipeline, which tells what is missing beside the light curves.
+    assert len(listings) == 1 + 1
 
 
 def test_of_two_builds_at_once_the_second_stops_with_a_clear_error(

@@ -1,6 +1,7 @@
 """A dataset opened with `tessloom.open`: stars by id, by place, by condition, and side by side."""
 
 import io
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import tessloom
 from support import NAMES, demo_paths, fetch, read_table, shared_ids
 from tessloom.demo import DemoServer
 from tessloom.errors import NotInDatasetError, RequestError
+from tessloom.reading.joining import end_to_end
 
 TIME = {"qlp": "TIME", "tglc": "time", "spoc": "TIME"}
 FLUX = {"qlp": "KSPSAP_FLUX", "tglc": "cal_aper_flux", "spoc": "PDCSAP_FLUX"}
@@ -281,3 +283,22 @@ def test_a_pipeline_that_is_not_there_is_an_error_that_names_those_that_are(
     tessloom.build("qlp", sector=23, archive=server.address, out=tmp_path, limit=2)
     with pytest.raises(NotInDatasetError, match=r"nothing from TESS-SPOC.*; it has qlp"):
         tessloom.open(tmp_path)["spoc"]
+
+
+def test_a_dataset_goes_to_other_processes_also_after_something_was_read(
+    opened: tessloom.Dataset,
+) -> None:
+    identifier = {IDS["qlp"]: star_of("qlp")}
+    here = opened["qlp"].light_curve(**identifier)
+    for sent in (opened, opened["qlp"]):
+        received = pickle.loads(pickle.dumps(sent))  # noqa: S301 - our own
+        there = received["qlp"] if sent is opened else received
+        np.testing.assert_array_equal(there.light_curve(**identifier).time, here.time)
+
+
+def test_parts_without_a_camera_are_joined(opened: tessloom.Dataset) -> None:
+    columns = {"time": np.array([1.0]), "flux": np.array([1.0], np.float32)}
+    rows = [
+        {"sector": 23, "camera": camera, "ccd": None, "lightcurve": columns} for camera in (1, None)
+    ]
+    assert end_to_end(opened["qlp"].pipeline, rows).lengths == (1, 1)

@@ -1,6 +1,5 @@
-"""The commands that read a dataset: what `show` plots and `info` tells."""
+"""`tessloom show`: a star's light curves, plotted in a terminal or into a file."""
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import tessloom
-from support import COMMAND, NAMES, partition_files, read_table, run, shared_ids
+from support import COMMAND, run, shared_ids
 from tessloom.cli import app
 
 
@@ -190,42 +189,3 @@ def test_what_can_t_be_shown_is_one_line_and_a_status(
     assert (done.returncode, done.stdout) == (status, "")
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
-
-
-def test_info_counts_what_is_on_the_disk(dataset: Path) -> None:
-    found = {
-        entry["pipeline"]: entry for entry in json.loads(run("info", dataset, "--json").stdout)
-    }
-    assert set(found) == set(NAMES)
-    files = partition_files(dataset)
-    for name, entry in found.items():
-        own = [path for key, path in files.items() if key.startswith(f"{name}/")]
-        table = read_table(dataset, name)
-        assert entry["files"] == len(own)
-        assert entry["bytes"] == sum(path.stat().st_size for path in own)
-        assert entry["light_curves"] == len(table)
-        assert entry["stars"] == len(
-            set(table[f"{'gaia_dr3' if name == 'tglc' else 'tic'}_id"].to_pylist())
-        )
-        assert entry["synthetic"] is True
-        for sector in entry["sectors"]:
-            of_sector = [path for path in own if path.stem == f"s{sector['sector']:04d}"]
-            assert sector["files"] == len(of_sector)
-            assert sector["bytes"] == sum(path.stat().st_size for path in of_sector)
-
-
-def test_info_tells_of_hdf5_what_needs_no_file_opened(tmp_path: Path) -> None:
-    tessloom.build("qlp", sector=23, out=tmp_path, archive="demo", limit=5, format="hdf5")
-    done = run("info", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "tessloom status" in done.stdout
-    (entry,) = json.loads(run("info", tmp_path, "--json").stdout)
-    assert (entry["targets"], entry["files"], entry["light_curves"]) == (
-        5, len(partition_files(tmp_path)), None,
-    )  # fmt: skip
-
-
-def test_info_of_no_dataset_is_a_wrong_call(tmp_path: Path) -> None:
-    done = run("info", tmp_path)
-    assert done.returncode == 2
-    assert "no tessloom dataset" in done.stderr

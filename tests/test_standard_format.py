@@ -479,7 +479,7 @@ def test_a_wrong_format_or_feature_is_refused(
 def test_a_directory_holds_one_format(server: DemoServer, tmp_path: Path) -> None:
     tessloom.build("qlp", sector=23, archive=server.address, out=tmp_path, limit=3)
     before = contents(tmp_path)
-    with pytest.raises(DatasetError, match=r"holds a dataset in the format parquet.*directory"):
+    with pytest.raises(RequestError, match=r"holds a dataset in the format parquet.*directory"):
         tessloom.build(
             "spoc", sector=23, archive=server.address, out=tmp_path, limit=3, format="hdf5"
         )

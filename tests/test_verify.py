@@ -308,10 +308,20 @@ def test_a_stranger_among_the_files_is_found(out: Path) -> None:
 
 
 def test_a_file_that_no_listing_asks_for_is_found(out: Path) -> None:
-    format_of(out).listing_path(out, qlp(out), 23).unlink()
+    path = format_of(out).listing_path(out, qlp(out), 23)
+    listing = read_listing_file(path)
+    write_listing_file(path, replace(listing, targets=listing.targets.slice(0, 0)))
     found = verify(out)
     asked = {p.path for p in found.problems if "what no listing asks for" in p.what}
     assert asked == set(qlp_files(out))
+
+
+def test_a_listing_that_is_gone_is_found_and_no_file_is_to_be_removed(out: Path) -> None:
+    path = format_of(out).listing_path(out, qlp(out), 23)
+    path.unlink()
+    (problem,) = verify(out).problems
+    assert (problem.path, problem.what) == (path, "is missing")
+    assert problem.advice == "Run the same build again, which writes it anew."
 
 
 def test_what_a_build_has_left_half_written_is_a_note(out: Path) -> None:

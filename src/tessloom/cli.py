@@ -336,6 +336,8 @@ def status(
             if len(sector.failures) > _FAILURES_SHOWN:
                 more = len(sector.failures) - _FAILURES_SHOWN
                 typer.echo(f"  and {more} more failures: --json shows them all")
+        for line in dict.fromkeys(line for sector in sectors for line in sector.unpublished):
+            typer.echo(line)
     if not all(sector.complete for sector in sectors):
         raise typer.Exit(INCOMPLETE)
 

@@ -96,7 +96,7 @@ def info(
     directory: Directory,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say what a dataset holds, without opening its light curves; `status` checks each file."""
+    """Say what a dataset holds, without reading its light curves; `status` checks each file."""
     from tessloom.reading.contents import describe, read_contents  # noqa: PLC0415
 
     contents = read_contents(directory)

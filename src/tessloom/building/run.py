@@ -28,9 +28,10 @@ from tessloom.building.sector_plan import plan_sector
 from tessloom.building.worker import Job
 from tessloom.dataset.card import check_card
 from tessloom.dataset.formats import check_format
+from tessloom.dataset.local_files import check_place
 from tessloom.dataset.lock import locked
 from tessloom.dataset.status import SectorStatus, sector_status, unplaced
-from tessloom.dataset.storage import open_directory, store_failures
+from tessloom.dataset.storage import is_local, open_directory, store_failures
 from tessloom.errors import DatasetError, UnknownSectorError
 from tessloom.pipelines import PIPELINES
 from tessloom.sectors import parse_sectors
@@ -199,6 +200,8 @@ def build(
             return _read_listing(request, address, pipeline, sector, stopped)
 
         check_directory(request.root, dataset_format, declared)
+        if dry_run and is_local(request.root):
+            check_place(request.root)
         sectors, notes = _find_sectors(asked, address, declared, refresh=refresh)
         request = replace(request, sectors=sectors)
         if dry_run:
@@ -249,8 +252,10 @@ def check_directory(
 
     Raises
     ------
+    RequestError
+        It holds another format.
     DatasetError
-        It holds another format, files that others wrote, or more than would be written now.
+        It holds files that others wrote, or more than would be written now.
     """
     check_format(root, dataset_format)
     check_card(root)
@@ -330,6 +335,12 @@ def _build_all(
     notes = dataset_format.publish(request.root)
     kept = sum(result.lost > 0 for result in results)
     built = len(results) - kept
+    there = sum(status.partitions - status.partitions_missing for status in statuses)
+    if request.keep_fits is not None and there > len(results):
+        notes.append(
+            f"{there - len(results)} partitions were there already: FITS files are kept of what is "
+            "fetched, and theirs were not."
+        )
     return Report(out=request.root, sectors=statuses, built=built, kept=kept, notes=notes)
 
 

@@ -154,6 +154,12 @@ class DatasetFormat(Protocol):
     ) -> Iterable[Problem | str]:
         """Return what is wrong with what stands beside the partitions, or was not checked."""
 
+    def unpublished(self, root: Path, pipeline: Pipeline, light_curves: int) -> list[str]:
+        """Return what `publish` would mend: what is missing, or does not know all light curves.
+
+        A sentence each, which says what to do.
+        """
+
     def publish(self, root: Path) -> list[str]:
         """Bring all that is beside the partitions, and the dataset card, up to date.
 

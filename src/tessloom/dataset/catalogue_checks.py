@@ -46,6 +46,8 @@ def check_catalogue(
             continue
         try:
             found = check(path, pipeline, files)
+        except FileNotFoundError:
+            found = ["is missing"]
         # Whatever a damaged file makes of a reader.
         except (OSError, ValueError, LookupError, TypeError, pa.ArrowException) as error:
             found = [f"can't be read ({error!r})"]

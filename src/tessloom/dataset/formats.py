@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tessloom.errors import DatasetError, RequestError
+from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -68,12 +68,12 @@ def check_format(root: Path, wanted: DatasetFormat) -> None:
 
     Raises
     ------
-    DatasetError
+    RequestError
         It holds another one.
     """
     found = find_format(root)
     if found is not None and found.name != wanted.name:
-        raise DatasetError(
+        raise RequestError(
             f"{root} holds a dataset in the format {found.name}: choose another directory for one "
             f"in the format {wanted.name}"
         )

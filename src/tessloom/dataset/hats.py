@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tessloom.dataset import catalogue, layout, receipt
+from tessloom.dataset import catalogue, layout, published, receipt
 from tessloom.dataset.catalogue_checks import check_catalogue
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.parquet import ParquetWriter, is_sorted, read_parquet_rows
@@ -119,6 +119,10 @@ class HatsFormat:
     ) -> Iterable[Problem | str]:
         """Compare the HATS metadata and the indexes with the partitions."""
         return check_catalogue(root, pipeline, files)
+
+    def unpublished(self, root: Path, pipeline: Pipeline, light_curves: int) -> list[str]:
+        """Return what is missing of the HATS metadata and the indexes, or is behind."""
+        return published.unpublished(root, pipeline, light_curves)
 
     def publish(self, root: Path) -> list[str]:
         """Write the HATS metadata, the indexes, the card and the Croissant file."""

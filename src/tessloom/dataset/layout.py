@@ -67,13 +67,20 @@ def index_directory(root: Path, pipeline: Pipeline, column: str) -> Path:
 
 def partitions(root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]]:
     """Yield (pixel, sector, file) of all finished partitions, sorted by pixel and sector."""
-    found = []
+    yield from sorted(_partitions(root, pipeline))
+
+
+def has_partitions(root: Path, pipeline: Pipeline) -> bool:
+    """Return whether there is a finished partition."""
+    return next(_partitions(root, pipeline), None) is not None
+
+
+def _partitions(root: Path, pipeline: Pipeline) -> Iterator[tuple[int, int, Path]]:
     pattern = "dataset/Norder=*/Dir=*/Npix=*/*.parquet"
     for path in matching(catalogue_directory(root, pipeline), pattern):
         match = _PARTITION.search(path.as_posix())
         if match and int(match[1]) == pipeline.healpix_order:
-            found.append((int(match[2]), int(match[3]), path))
-    yield from sorted(found)
+            yield int(match[2]), int(match[3]), path
 
 
 def place(root: Path, pipeline: Pipeline, path: Path) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 from functools import lru_cache
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 
+from tessloom.dataset.local_files import unreadable
 from tessloom.dataset.storage import is_local, said, store_of
 from tessloom.errors import DatasetError
 
@@ -34,7 +36,8 @@ def parquet_file(path: Path, footer: pq.FileMetaData | None = None) -> Iterator[
     Raises
     ------
     DatasetError
-        It is damaged, lacks a column that is asked for, or the store does not give it.
+        It is damaged or missing, lacks a column that is asked for, or the disk or the store does
+        not give it.
     """
     try:
         with open_parquet(path, footer) as file:
@@ -86,9 +89,14 @@ def bytes_from_start(path: Path) -> BinaryIO:
 
 
 def damaged(path: Path, error: Exception) -> DatasetError:
-    """Return the error for a file that can't be read."""
+    """Return the error for a file that can't be read: only a damaged one is to be removed."""
     if isinstance(error, DatasetError):
         return error  # a store did not give it: that says nothing of the file
+    if isinstance(error, FileNotFoundError):
+        return DatasetError(f"{path} is missing: run the same build again, which writes it anew")
+    # Errors without a number are the readers' own; and a damaged file makes them seek nowhere.
+    if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+        return unreadable(path, error)
     return DatasetError(
         f"{path} is damaged or was not written by tessloom ({error!r}): "
         "remove it and run the build again"

@@ -87,8 +87,7 @@ def check_file(
     except DatasetError as error:
         checked.problems.append(Problem.of(path, error))
     except OSError as error:
-        what = f"can't be read ({error.strerror or error})"
-        checked.problems.append(Problem(path=path, what=what))
+        checked.problems.append(Problem.of(path, damaged(path, error)))
     return checked
 
 

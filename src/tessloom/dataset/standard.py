@@ -207,6 +207,15 @@ class StandardFormat:
         """Find nothing: nothing stands beside the partitions but the card."""
         return ()
 
+    def unpublished(
+        self,
+        root: Path,  # noqa: ARG002
+        pipeline: Pipeline,  # noqa: ARG002
+        light_curves: int,  # noqa: ARG002
+    ) -> list[str]:
+        """Find nothing: readers need nothing but the files."""
+        return []
+
     def publish(self, root: Path) -> list[str]:
         """Write the card, with which Hugging Face datasets opens the directory, and Croissant's."""
         contents = []

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.listing_file import read_listing_file
+from tessloom.dataset.published import lost_listing
 from tessloom.dataset.receipt import Failure
 from tessloom.dataset.storage import for_each, open_directory, present, store_failures
 from tessloom.errors import RequestError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.receipt import Receipt
     from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
 
@@ -60,6 +62,9 @@ class SectorStatus:
         Whether there are light curves that were made up, as the demo archive's are.
     findings
         What was odd about the archive's lists, a sentence each.
+    unpublished
+        What readers need beside the light curves and is missing, or does not know all of them, a
+        sentence each; the same for all sectors of a pipeline. Only `read_status` fills it in.
     """
 
     pipeline: str
@@ -74,6 +79,7 @@ class SectorStatus:
     unknown_columns: Counter[str] = field(default_factory=Counter)
     synthetic: bool = False
     findings: list[str] = field(default_factory=list)
+    unpublished: list[str] = field(default_factory=list)
 
     @property
     def missing(self) -> int:
@@ -82,8 +88,8 @@ class SectorStatus:
 
     @property
     def complete(self) -> bool:
-        """Whether the dataset has every light curve that was asked for."""
-        return self.written == self.asked
+        """Whether the dataset has every light curve that was asked for, and readers find them."""
+        return self.written == self.asked and not self.unpublished
 
     def reasons(self) -> Counter[str]:
         """Count the failures by reason."""
@@ -126,10 +132,42 @@ def _read_status(root: Path) -> list[SectorStatus]:
         raise RequestError(f"there is no tessloom dataset in {root}")
     pipelines = [dataset_format.declare(pipeline) for pipeline in PIPELINES.values()]
     return [
-        sector_status(dataset_format, root, pipeline, sector)
-        for pipeline in pipelines
-        for sector in dataset_format.sectors(root, pipeline)
+        status for pipeline in pipelines for status in _of_pipeline(dataset_format, root, pipeline)
     ]
+
+
+def _of_pipeline(
+    dataset_format: DatasetFormat, root: Path, pipeline: Pipeline
+) -> list[SectorStatus]:
+    statuses = {
+        sector: sector_status(dataset_format, root, pipeline, sector)
+        for sector in dataset_format.sectors(root, pipeline)
+    }
+    lost: dict[int, list[Path]] = {}
+    for _, sector, path in dataset_format.partitions(root, pipeline):
+        if sector not in statuses:
+            lost.setdefault(sector, []).append(path)
+    for sector, paths in lost.items():
+        statuses[sector] = _without_listing(dataset_format, root, pipeline, sector, paths)
+    if any(status.partitions > status.partitions_missing for status in statuses.values()):
+        light_curves = sum(status.written for status in statuses.values())
+        unpublished = dataset_format.unpublished(root, pipeline, light_curves)
+        for status in statuses.values():
+            status.unpublished += unpublished
+    return [statuses[sector] for sector in sorted(statuses)]
+
+
+def _without_listing(
+    dataset_format: DatasetFormat, root: Path, pipeline: Pipeline, sector: int, paths: list[Path]
+) -> SectorStatus:
+    """Return what is known of a sector whose listing is lost."""
+    status = SectorStatus(pipeline=pipeline.name, sector=sector, archive="", partitions=len(paths))
+    for receipt in for_each(dataset_format.read_receipt, paths, root):
+        status.asked += receipt.asked
+        _add(status, receipt)
+    path = dataset_format.listing_path(root, pipeline, sector)
+    status.unpublished.append(lost_listing(path, sector))
+    return status
 
 
 def holds_synthetic(dataset_format: DatasetFormat, root: Path) -> bool | None:
@@ -169,12 +207,16 @@ def sector_status(
     status.partitions_missing = len(paths) - len(there)
     built = (path for path in paths if path in there)
     for receipt in for_each(dataset_format.read_receipt, built, root):
-        status.written += receipt.written
-        status.failures += receipt.failures
-        status.moved += receipt.moved
-        status.unknown_columns.update(receipt.unknown_columns)
-        status.synthetic |= receipt.synthetic
+        _add(status, receipt)
     return status
+
+
+def _add(status: SectorStatus, receipt: Receipt) -> None:
+    status.written += receipt.written
+    status.failures += receipt.failures
+    status.moved += receipt.moved
+    status.unknown_columns.update(receipt.unknown_columns)
+    status.synthetic |= receipt.synthetic
 
 
 def unplaced(targets: pa.Table) -> Iterator[Failure]:

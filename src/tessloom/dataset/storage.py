@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from tessloom.dataset.local_files import files_below, is_there, matching_below
 from tessloom.errors import DatasetError, RequestError, TessloomError
 
 if TYPE_CHECKING:
@@ -31,9 +32,10 @@ _Out = TypeVar("_Out")
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]*)://(.*)")
 _LOCAL = ("file", "local")
+_S3 = {"s3", "s3a"}
 _READ_ONLY = ("data", "github", "http", "https")
 # Where an upload is complete or absent, and replaces at once what was there.
-_OBJECT_STORES = {"abfs", "abfss", "az", "gcs", "gs", "s3", "s3a"}
+_OBJECT_STORES = {"abfs", "abfss", "az", "gcs", "gs", *_S3}
 # Whose errors are no OSError, though they tell of the store: no credentials, no connection.
 _LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "requests"}
 # 32 MB of an upload are in memory; s3fs itself would hold 500.
@@ -42,7 +44,6 @@ _S3_UPLOAD = {"chunksize": 8 * 2**20, "max_concurrency": 4}
 _AT_ONCE = 32
 # Forked processes have another number than the one that imported this.
 _PROCESS = os.getpid()
-_HINT = "pip install 'tessloom[s3]' for s3://, and the fsspec package of the store for others"
 
 
 def open_directory(place: Place) -> Path:
@@ -72,27 +73,23 @@ def open_directory(place: Place) -> Path:
     scheme, rest = match[1].lower(), match[2]
     if scheme in _LOCAL:
         return Path(rest)
-    if scheme in _READ_ONLY or "::" in text or not rest.strip("/"):
+    if scheme in _READ_ONLY:
+        raise RequestError(
+            f"a dataset can't lie at {text}: copy what is there to this machine, and give the "
+            "copy's directory"
+        )
+    if "::" in text or not rest.strip("/"):
         raise RequestError(
             f"a dataset can't lie at {text}: give a directory, or a URL such as s3://bucket/prefix"
         )
-    try:
-        # Imported late: who builds on a local disk needs neither.
-        import fsspec  # noqa: PLC0415
-        from upath import UPath  # noqa: PLC0415
-
-        fsspec.get_filesystem_class(scheme)
-    except ImportError as error:
-        raise RequestError(f"{text} can't be used ({error}): {_HINT}") from error
-    except ValueError as error:
-        raise RequestError(f"{scheme}:// is no kind of store that fsspec knows: {text}") from error
+    kind = _kind_of_path(scheme, text)
     options: dict[str, Any] = {}
-    if scheme in {"s3", "s3a"}:
+    if scheme in _S3:
         options["config_kwargs"] = {"max_pool_connections": _AT_ONCE}
     options |= getattr(place, "storage_options", {})
     # A listing that is remembered may be out of date, and what there is to do follows from it.
     options["use_listings_cache"] = False
-    path = UPath(text.rstrip("/"), **options)
+    path = kind(text.rstrip("/"), **options)
     # What is used of a path, a UPath has too.
     root = cast("Path", path)
     try:
@@ -100,6 +97,23 @@ def open_directory(place: Place) -> Path:
     except Exception as error:  # whatever a library makes of an account that is not named
         raise cannot_use(root, error) from error
     return root
+
+
+def _kind_of_path(scheme: str, text: str) -> type[UPath]:
+    try:
+        # Imported late: who builds on a local disk needs neither.
+        import fsspec  # noqa: PLC0415
+        from upath import UPath  # noqa: PLC0415
+
+        fsspec.get_filesystem_class(scheme)
+    except ImportError as error:
+        # Where the store's own package is missing, fsspec's message names it.
+        own = getattr(error.__cause__, "name", None) or f"and fsspec's package for {scheme}://"
+        packages = "'tessloom[s3]'" if scheme in _S3 else f"universal-pathlib {own}"
+        raise RequestError(f"{text} can't be used ({error}): pip install {packages}") from error
+    except ValueError as error:
+        raise RequestError(f"{scheme}:// is no kind of store that fsspec knows: {text}") from error
+    return UPath
 
 
 def local_path(text: str | os.PathLike[str]) -> Path:
@@ -126,7 +140,7 @@ def is_local(path: Path) -> bool:
 
 @contextlib.contextmanager
 def store_failures(root: Path) -> Iterator[None]:
-    """Turn what a store's library raises into a `DatasetError`; on a local disk do nothing.
+    """Turn what a store's library raises into a `DatasetError`; of a local disk, what it forbids.
 
     Each library has errors of its own, for which neither its callers nor users are prepared.
     """
@@ -135,6 +149,9 @@ def store_failures(root: Path) -> Iterator[None]:
     except TessloomError:
         raise
     except Exception as error:
+        if is_local(root) and isinstance(error, PermissionError):
+            where = error.filename or root
+            raise DatasetError(f"{where} can't be used: permission denied") from error
         library = type(error).__module__.partition(".")[0]
         if is_local(root) or not (isinstance(error, OSError) or library in _LIBRARIES):
             raise
@@ -239,9 +256,14 @@ def matching(directory: Path, pattern: str) -> Iterator[Path]:
     """Yield the files below a directory whose path from there matches a pattern of as many parts.
 
     In a store that is one listing, however many directories there are.
+
+    Raises
+    ------
+    DatasetError
+        A directory can't be read.
     """
     if is_local(directory):
-        yield from directory.glob(pattern)
+        yield from matching_below(directory, *pattern.split("/"))
         return
     for name in names_below(directory):
         if name.count("/") == pattern.count("/") and PurePosixPath(name).match(pattern):
@@ -251,17 +273,22 @@ def matching(directory: Path, pattern: str) -> Iterator[Path]:
 def names_below(directory: Path) -> list[str]:
     """Return the paths of all files below a directory, from there, sorted."""
     if is_local(directory):
-        files = (path for path in directory.rglob("*") if path.is_file())
-        return sorted(path.relative_to(directory).as_posix() for path in files)
+        return sorted(path.relative_to(directory).as_posix() for path in files_below(directory))
     store, start = store_of(directory)
     found = store.find(start)
     return sorted(name.removeprefix(f"{start}/") for name in found if name.startswith(f"{start}/"))
 
 
 def present(directory: Path, paths: Iterable[Path]) -> set[Path]:
-    """Return those of some paths below a directory at which there is a file."""
+    """Return those of some paths below a directory at which there is a file.
+
+    Raises
+    ------
+    DatasetError
+        The system does not tell.
+    """
     if is_local(directory):
-        return {path for path in paths if path.exists()}
+        return {path for path in paths if is_there(path)}
     start = str(directory)
     names = set(names_below(directory))
     return {path for path in paths if str(path).removeprefix(f"{start}/") in names}

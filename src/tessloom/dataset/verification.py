@@ -35,11 +35,13 @@ class Problem:
     advice: str = BUILD_AGAIN
 
     @classmethod
-    def of(cls, path: Path, error: DatasetError, advice: str = BUILD_AGAIN) -> Self:
+    def of(cls, path: Path, error: DatasetError) -> Self:
         """Return the problem that an error about a file tells of."""
         # Errors say what happened and, after the last colon, what to do.
-        what, _, _ = str(error).removeprefix(f"{path} ").rpartition(": ")
-        return cls(path=path, what=what or str(error), advice=advice)
+        what, colon, advice = str(error).removeprefix(f"{path} ").rpartition(": ")
+        if not colon:
+            return cls(path=path, what=str(error))
+        return cls(path=path, what=what, advice=f"{advice[0].upper()}{advice[1:]}.")
 
     def __str__(self) -> str:
         return f"{self.path} {self.what}. {self.advice}"

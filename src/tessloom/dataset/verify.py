@@ -158,8 +158,6 @@ class _Reading:
     def _targets(self, pipeline: Pipeline, sector: int) -> dict[int, pa.Table] | None:
         """Return what a sector's listing asks for, by pixel; None if it can't be read."""
         path = self.dataset_format.listing_path(self.root, pipeline, sector)
-        if not path.exists():
-            return {}
         try:
             return targets_by_pixel(pipeline, read_listing_file(path).targets)
         except DatasetError as error:

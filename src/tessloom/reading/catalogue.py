@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from tessloom.dataset.layout import catalogue_directory
+from tessloom.dataset.layout import catalogue_directory, has_partitions
 from tessloom.dataset.schema import arrow_schema
 from tessloom.dataset.splits import read_splits
-from tessloom.dataset.storage import store_failures
+from tessloom.dataset.storage import present, store_failures
 from tessloom.errors import NotInDatasetError, RequestError
 from tessloom.reading.angles import circle
 from tessloom.reading.batches import Batches
@@ -65,6 +65,10 @@ class Catalogue:
         self.schema: pa.Schema = arrow_schema(pipeline)
         self._partitions = Partitions(root, pipeline)
         self._stars = Stars(root, pipeline, self._partitions)
+
+    def __reduce__(self) -> tuple[type[Catalogue], tuple[Path, Pipeline]]:
+        # What was read stays here: another process, such as a loader's, reads its own.
+        return Catalogue, (self._root, self.pipeline)
 
     def __repr__(self) -> str:
         return f"<{self.pipeline.title} in {self._root}>"
@@ -134,6 +138,8 @@ class Catalogue:
         ------
         NotInDatasetError
             The dataset does not have it, or not in these sectors.
+        DatasetError
+            By the index it has it, and the file is lost.
         RequestError
             None or several ids are given, or there is no index by such ids.
         """
@@ -470,8 +476,10 @@ class Catalogue:
 
 
 def has_pipeline(root: Path, pipeline: Pipeline) -> bool:
-    """Return whether a dataset has a catalogue of a pipeline."""
-    return (catalogue_directory(root, pipeline) / "partition_info.csv").exists()
+    """Return whether a dataset has light curves of a pipeline, or a catalogue of none."""
+    directory = catalogue_directory(root, pipeline)
+    pixels = present(directory, [directory / "partition_info.csv"])
+    return bool(pixels) or has_partitions(root, pipeline)
 
 
 def _asked(sector: Sectors) -> AskedSectors | None:

@@ -1,25 +1,23 @@
-"""What a dataset holds, told by names, sizes and small files: no light-curve file is opened.
+"""What a dataset holds, told by names, sizes and small files: no light curve is read.
 
-So 50,000 files take a second. What only their receipts tell, failures by their reasons, is
-`dataset.status.read_status`'s.
+So 50,000 files take a second. Where files are few, their receipts and ids are read too. Failures
+by their reasons are `dataset.status.read_status`'s.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.layout import catalogue_directory, index_directory
+from tessloom.dataset.local_files import files_below
 from tessloom.dataset.opening import parquet_file
-from tessloom.dataset.storage import (
-    for_each,
-    is_local,
-    open_directory,
-    store_failures,
-    store_of,
-)
+from tessloom.dataset.published import lost_listing, read_properties
+from tessloom.dataset.storage import for_each, is_local, open_directory, store_failures, store_of
 from tessloom.dataset.summary import size_text
 from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES
@@ -29,8 +27,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tessloom.dataset._protocol import DatasetFormat
+    from tessloom.dataset.receipt import Receipt
     from tessloom.dataset.storage import Place
     from tessloom.pipelines import Pipeline
+
+# So many files are opened and counted within a few seconds.
+_FEW = 1000
+
+
+class _File(NamedTuple):
+    """A file of light curves; its sector is None where the name does not tell."""
+
+    path: Path
+    sector: int | None
+    size: int
+    time: float
 
 
 @dataclass(kw_only=True)
@@ -40,15 +51,19 @@ class SectorContents:
     Attributes
     ----------
     targets
-        Light curves that were asked for.
+        Light curves that were asked for; 0 if that is lost.
     files, bytes
-        Of light curves. In the format hdf5 a sector's files are not told by their names.
+        Of light curves; None for many files in the format hdf5, whose names need not tell.
+    light_curves, stars
+        As of `PipelineContents`.
     """
 
     sector: int
     targets: int
-    files: int = 0
-    bytes: int = 0
+    files: int | None = None
+    bytes: int | None = None
+    light_curves: int | None = None
+    stars: int | None = None
 
 
 @dataclass(kw_only=True)
@@ -58,11 +73,14 @@ class PipelineContents:
     Attributes
     ----------
     light_curves
-        That there were when the last build ended; None: the format does not say.
+        How many there are; None: the files are many, and newer than what the last build counted.
     stars
-        Different ones among them; one on the border of two partitions counts twice.
+        Different ones among them; None in the format hdf5, whose ids are not the star's alone. Of
+        many files, one on the border of two partitions counts twice.
     synthetic
-        Whether the demo archive made any; None: the format does not say.
+        Whether the demo archive made any; None: as of `light_curves`.
+    unpublished
+        See `dataset.status.SectorStatus`.
     """
 
     pipeline: str
@@ -74,6 +92,7 @@ class PipelineContents:
     light_curves: int | None = None
     stars: int | None = None
     synthetic: bool | None = None
+    unpublished: list[str] = field(default_factory=list)
     sectors: list[SectorContents] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -107,22 +126,13 @@ def describe(contents: Sequence[PipelineContents]) -> Iterator[str]:
     yield row("pipeline", "sector", "targets", "light curves", "stars", "files", "size")
     for each in contents:
         for sector in each.sectors:
-            files = f"{sector.files:,}" if sector.files else "-"
-            size = size_text(sector.bytes) if sector.files else "-"
-            yield row(each.pipeline, sector.sector, f"{sector.targets:,}", "", "", files, size)
-        yield row(
-            each.pipeline,
-            "all",
-            f"{each.targets:,}",
-            "-" if each.light_curves is None else f"{each.light_curves:,}",
-            "-" if each.stars is None else f"{each.stars:,}",
-            f"{each.files:,}",
-            size_text(each.bytes),
-        )
+            yield row(each.pipeline, sector.sector, *_cells(sector))
+        yield row(each.pipeline, "all", *_cells(each))
     for each in contents:
         if each.light_curves is not None and each.light_curves < each.targets:
             missing = each.targets - each.light_curves
             yield f"{each.pipeline}: {missing:,} of the targets missing: tessloom status tells why"
+        yield from each.unpublished
         if each.synthetic:
             yield f"{each.pipeline}: synthetic data, made by the demo archive"
     if any(each.light_curves is None for each in contents):
@@ -131,59 +141,104 @@ def describe(contents: Sequence[PipelineContents]) -> Iterator[str]:
 
 def is_synthetic(root: Path, pipeline: Pipeline) -> bool:
     """Return whether the demo archive made light curves of a catalogue."""
-    return _says_synthetic(_properties(catalogue_directory(root, pipeline)))
+    return _says_synthetic(read_properties(catalogue_directory(root, pipeline)))
+
+
+def _cells(of: SectorContents | PipelineContents) -> Iterator[str]:
+    for number in (of.targets, of.light_curves, of.stars):
+        yield "-" if number is None else f"{number:,}"
+    yield "-" if of.files is None else f"{of.files:,}"
+    yield "-" if of.bytes is None else size_text(of.bytes)
 
 
 def _read(
-    dataset_format: DatasetFormat, root: Path, pipeline: Pipeline, numbers: Sequence[int]
+    dataset_format: DatasetFormat, root: Path, pipeline: Pipeline, listed: Sequence[int]
 ) -> PipelineContents:
     found = PipelineContents(
         pipeline=pipeline.name, title=pipeline.title, format=dataset_format.name
     )
-    listings = [dataset_format.listing_path(root, pipeline, number) for number in numbers]
-    sectors = {
-        number: SectorContents(sector=number, targets=targets)
-        for number, targets in zip(numbers, for_each(_rows, listings, root), strict=True)
-    }
-    found.sectors = list(sectors.values())
+    files = [
+        _File(path, place[1], size, time)
+        for path, size, time in _files(dataset_format.directory(root, pipeline))
+        if (place := dataset_format.place(root, pipeline, path)) is not None
+    ]
+    listings = [dataset_format.listing_path(root, pipeline, number) for number in listed]
+    targets = dict(zip(listed, for_each(_rows, listings, root), strict=True))
+    for number in sorted({*listed, *(file.sector for file in files if file.sector is not None)}):
+        found.sectors.append(SectorContents(sector=number, targets=targets.get(number, 0)))
+        if number not in targets:
+            path = dataset_format.listing_path(root, pipeline, number)
+            found.unpublished.append(lost_listing(path, number))
     found.targets = sum(sector.targets for sector in found.sectors)
-    only = next(iter(sectors)) if len(sectors) == 1 else None
-    for path, size in _sizes(dataset_format.directory(root, pipeline)):
-        place = dataset_format.place(root, pipeline, path)
-        if place is None:
-            continue
-        found.files += 1
-        found.bytes += size
-        sector = sectors.get(place[1] or only or 0)
-        if sector is not None and (dataset_format.name == "parquet" or only is not None):
-            sector.files += 1
-            sector.bytes += size
-    if dataset_format.name == "parquet":
-        _read_properties(found, root, pipeline)
+    if len(files) <= _FEW:
+        files = _count(found, dataset_format, root, pipeline, files)
+    elif dataset_format.name == "parquet":
+        _trust(found, root, pipeline, files)
+    _add_up(found, files)
+    if files:
+        known = found.light_curves or 0
+        found.unpublished += dataset_format.unpublished(root, pipeline, known)
     return found
 
 
-def _read_properties(found: PipelineContents, root: Path, pipeline: Pipeline) -> None:
-    catalogue = _properties(catalogue_directory(root, pipeline))
-    index = _properties(index_directory(root, pipeline, pipeline.id_name))
-    if "hats_nrows" in catalogue:
-        found.light_curves = int(catalogue["hats_nrows"])
-        found.synthetic = _says_synthetic(catalogue)
-    if "hats_nrows" in index:
-        found.stars = int(index["hats_nrows"])
+def _count(
+    found: PipelineContents,
+    dataset_format: DatasetFormat,
+    root: Path,
+    pipeline: Pipeline,
+    files: Sequence[_File],
+) -> list[_File]:
+    """Count light curves and stars in the files, and return these with their sectors."""
+
+    def read(file: _File) -> tuple[Receipt, pa.ChunkedArray | None]:
+        receipt = dataset_format.read_receipt(file.path)
+        if dataset_format.name != "parquet":
+            return receipt, None
+        with parquet_file(file.path) as opened:
+            return receipt, opened.read([pipeline.id_name])[pipeline.id_name]
+
+    read_files = list(for_each(read, files, root))
+    parts: list[SectorContents | PipelineContents] = [found, *found.sectors]
+    for part in parts:
+        number = part.sector if isinstance(part, SectorContents) else None
+        own = [pair for pair in read_files if number in (None, pair[0].sector)]
+        part.light_curves = sum(receipt.written for receipt, _ in own)
+        if dataset_format.name == "parquet":
+            chunks = [chunk for _, ids in own if ids is not None for chunk in ids.chunks]
+            part.stars = pc.count_distinct(pa.chunked_array(chunks, pa.int64())).as_py()
+    found.synthetic = any(receipt.synthetic for receipt, _ in read_files)
+    return [
+        file._replace(sector=receipt.sector)
+        for file, (receipt, _) in zip(files, read_files, strict=True)
+    ]
+
+
+def _trust(found: PipelineContents, root: Path, pipeline: Pipeline, files: Sequence[_File]) -> None:
+    """Take the numbers that the last build has left, unless files are newer."""
+    catalogue = read_properties(catalogue_directory(root, pipeline))
+    index = read_properties(index_directory(root, pipeline, pipeline.id_name))
+    found.synthetic = _says_synthetic(catalogue)
+    counted = catalogue_directory(root, pipeline) / "hats.properties"
+    if "hats_nrows" not in catalogue or counted.stat().st_mtime < max(f.time for f in files):
+        return
+    found.light_curves = int(catalogue["hats_nrows"])
+    found.stars = int(index["hats_nrows"]) if "hats_nrows" in index else None
+    if found.light_curves == found.targets:
+        for sector in found.sectors:
+            sector.light_curves = sector.targets
 
 
 def _says_synthetic(properties: Mapping[str, str]) -> bool:
     return "SYNTHETIC" in properties.get("obs_title", "")
 
 
-def _properties(directory: Path) -> dict[str, str]:
-    try:
-        text = (directory / "hats.properties").read_text(encoding="utf-8")
-    except FileNotFoundError:  # before the first build has ended
-        return {}
-    pairs = (line.partition("=") for line in text.splitlines())
-    return {name: value for name, _, value in pairs}
+def _add_up(found: PipelineContents, files: Sequence[_File]) -> None:
+    """Sum up sizes, sector by sector if all files tell theirs."""
+    found.files, found.bytes = len(files), sum(file.size for file in files)
+    told = len(found.sectors) == 1 or all(file.sector is not None for file in files)
+    for sector in found.sectors if told else ():
+        own = [file for file in files if file.sector in (None, sector.sector)]
+        sector.files, sector.bytes = len(own), sum(file.size for file in own)
 
 
 def _rows(path: Path) -> int:
@@ -191,14 +246,16 @@ def _rows(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def _sizes(directory: Path) -> Iterator[tuple[Path, int]]:
-    """Yield the files below a directory and their bytes; of a store in one listing."""
+def _files(directory: Path) -> Iterator[tuple[Path, int, float]]:
+    """Yield the files below a directory, their bytes and times; of a store in one listing.
+
+    A store tells of times in many ways: there they are 0.
+    """
     if is_local(directory):
-        for folder, _, names in os.walk(directory):
-            for name in names:
-                path = directory.__class__(folder, name)
-                yield path, path.stat().st_size
+        for path in files_below(directory):
+            status = path.stat()
+            yield path, status.st_size, status.st_mtime
         return
     store, start = store_of(directory)
     for name, entry in store.find(start, detail=True).items():
-        yield directory / name.removeprefix(f"{start}/"), int(entry.get("size") or 0)
+        yield directory / name.removeprefix(f"{start}/"), int(entry.get("size") or 0), 0

@@ -11,6 +11,7 @@ from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.pipelines import PIPELINES, get_pipeline
 from tessloom.reading.catalogue import Catalogue, has_pipeline
 from tessloom.reading.match import Match, shared_ids
+from tessloom.reading.unfinished import NotBuiltYetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,15 +157,20 @@ class Dataset(Mapping[str, Catalogue]):
     def _find(
         self, names: Iterable[str], star: Mapping[str, Any], sector: Sectors
     ) -> dict[str, LightCurve]:
-        found = {}
+        found: dict[str, LightCurve] = {}
+        yet: NotBuiltYetError | None = None
         for name in names:
             catalogue = self._catalogues[name]
             if "gaia" in star and "gaia_dr3_id" not in catalogue.pipeline.indexes:
                 continue
             try:
                 found[name] = catalogue.light_curve(**star, sector=sector)
+            except NotBuiltYetError as error:
+                yet = error
             except NotInDatasetError:
                 continue
+        if yet is not None and not found:
+            raise yet
         return found
 
     def _not_found(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def end_to_end(pipeline: Pipeline, rows: Sequence[Mapping[str, Any]]) -> LightCurve:
-    """Return the light curve whose parts are these rows of a dataset, by the order of time.
+    """Return the light curve whose parts are these rows of a dataset, by sector, camera and CCD.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def end_to_end(pipeline: Pipeline, rows: Sequence[Mapping[str, Any]]) -> LightCu
         Header values by name, and ``lightcurve``: arrays by name, or None for a column that the
         row lacks.
     """
-    rows = sorted(rows, key=lambda row: (row["sector"], row["camera"], row["ccd"]))
+    rows = sorted(rows, key=lambda row: [row[name] or 0 for name in ("sector", "camera", "ccd")])
     parts: list[Mapping[str, npt.NDArray[Any] | None]] = [row["lightcurve"] for row in rows]
     # Lists of no cadences at all are taken for lists of nulls.
     lengths = tuple(max(len(v) for v in (*part.values(), ()) if v is not None) for part in parts)

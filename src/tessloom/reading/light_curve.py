@@ -36,7 +36,7 @@ class LightCurve:
     """A star's light curve: ``light_curve["background"]`` is a column, ``len`` the cadences.
 
     Its parts are the light curves of single sectors, and of single CCDs where a star lies on two,
-    in the order of time; the columns are theirs, end to end. ``light_curve["sector"]``, ``camera``
+    by sector, camera and CCD; the columns are theirs, end to end. ``light_curve["sector"]``, ``camera``
     and ``ccd`` are the values at each cadence. ``light_curve[:100]``,
     ``light_curve[light_curve.quality == 0]`` or an array of numbers takes these cadences of all
     columns, and the parts that they are of. To iterate, take `columns`, or `parts`.

@@ -61,14 +61,12 @@ class Partitions:
             places = [place for place, is_so in zip(places, touched, strict=True) if is_so]
         return [path for *_, path in places]
 
-    def of_pixel(self, pixel: int, sectors: Sectors | None = None) -> list[Path]:
+    def of_pixel(self, pixel: int) -> dict[int, Path]:
         """Return the files of a pixel by sector, which a listing of its directory tells."""
         directory = partition_path(self._root, self._pipeline, pixel, 0).parent
         with store_failures(self._root):
             found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
-            there = {int(path.stem[1:]): path for path in found}
-        wanted = there if sectors is None else sectors.among(there)
-        return [there[sector] for sector in sorted(there) if sector in wanted]
+            return {int(path.stem[1:]): path for path in found}
 
     def __len__(self) -> int:
         return len(self._all)

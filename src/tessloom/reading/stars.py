@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from tessloom.errors import NotInDatasetError, RequestError
+from tessloom.dataset.layout import partition_path
+from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.reading.id_index import IdIndex
 from tessloom.reading.identifiers import parse_identifier
 from tessloom.reading.joining import end_to_end
 from tessloom.reading.many_stars import rows_by_star
 from tessloom.reading.rows import rows_where
+from tessloom.reading.unfinished import unfinished_rows, unfinished_sectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +40,7 @@ class Stars:
         self._pipeline = pipeline
         self._partitions = partitions
         self._indexes = {column: IdIndex(root, pipeline, column) for column in pipeline.indexes}
+        self._unfinished = cache(partial(unfinished_sectors, root, pipeline))
 
     def index(self, column: str) -> IdIndex:
         """Return the index by a column of ids; see `Catalogue.index`."""
@@ -79,20 +83,29 @@ class Stars:
         ------
         NotInDatasetError
             It is not there, or not in these sectors.
+        DatasetError
+            By the index it is there, and the file is lost.
         """
         pixels = self.index(column).pixels(identifier)
         rows = self._rows(pixels, sectors, column, identifier)
-        if not rows:
-            message = (
-                f"{self._root} has no light curve of {column} {identifier} from "
-                f"{self._pipeline.title}"
+        if not pixels:
+            begun = self._unfinished(column)
+            wanted = begun if sectors is None else set(sectors.among(begun)).intersection(begun)
+            rows = unfinished_rows(
+                self._root, self._pipeline, column, identifier, [n for n in begun if n in wanted]
             )
-            if sectors is not None:
-                others = self._rows(pixels, None, column, identifier)
-                there = ", ".join(map(str, sorted({row["sector"] for row in others})))
-                message += f" in sector {sectors}" + (f"; it has it in {there}" if there else "")
-            raise NotInDatasetError(message)
-        return end_to_end(self._pipeline, rows)
+        if rows:
+            return end_to_end(self._pipeline, rows)
+        message = (
+            f"{self._root} has no light curve of {column} {identifier} from {self._pipeline.title}"
+        )
+        if pixels:
+            others = self._rows(pixels, None, column, identifier)
+            if not others:
+                raise self._lost(column, identifier, pixels[0])
+            there = ", ".join(map(str, sorted({row["sector"] for row in others})))
+            raise NotInDatasetError(f"{message} in sector {sectors}; it has it in {there}")
+        raise NotInDatasetError(message + (f" in sector {sectors}" if sectors else ""))
 
     def many(
         self, column: str, identifiers: Iterable[int], sectors: Sectors | None, *, skip: bool
@@ -113,8 +126,10 @@ class Stars:
         *,
         skip: bool,
     ) -> Iterator[LightCurve]:
+        star = {pixel: identifier for identifier, of in pixels.items() for pixel in of}
+
         def files(pixel: int) -> Iterable[Path]:
-            return self._partitions.of_pixel(pixel, sectors)
+            return self._files(pixel, sectors, column, star[pixel])
 
         for identifier, rows in rows_by_star(column, pixels, files):
             if rows:
@@ -128,9 +143,25 @@ class Stars:
         return [
             row
             for pixel in pixels
-            for path in self._partitions.of_pixel(pixel, sectors)
+            for path in self._files(pixel, sectors, column, identifier)
             for row in rows_where(path, column, identifier)
         ]
+
+    def _files(
+        self, pixel: int, sectors: Sectors | None, column: str, identifier: int
+    ) -> list[Path]:
+        there = self._partitions.of_pixel(pixel)
+        if not there:
+            raise self._lost(column, identifier, pixel)
+        wanted = there if sectors is None else sectors.among(there)
+        return [there[sector] for sector in sorted(there) if sector in wanted]
+
+    def _lost(self, column: str, identifier: int, pixel: int) -> DatasetError:
+        directory = partition_path(self._root, self._pipeline, pixel, 0).parent
+        return DatasetError(
+            f"by the index, {column} {identifier} is in {directory}, where no file has it: run "
+            "the same build again, which writes what is missing anew"
+        )
 
     def _absent(
         self, column: str, absent: Sequence[int], sectors: Sectors | None
