@@ -113,14 +113,6 @@ def test_an_astropy_time_series_keeps_time_and_units(
         assert str(unit or "").replace(" ", "") == light_curve.units.get(column, "")
 
 
-def test_lightkurve_flattens_and_searches_for_periods(curves: dict[str, LightCurve]) -> None:
-    pytest.importorskip("lightkurve")
-    theirs = curves["spoc"].clean().stitch("median").to_lightkurve()
-    np.testing.assert_allclose(theirs.time.value, curves["spoc"].clean().time, rtol=0, atol=1e-9)
-    assert len(theirs.flatten()) == len(theirs)
-    assert theirs.to_periodogram("bls").period_at_max_power.unit == "d"
-
-
 def test_a_package_that_is_missing_is_named(
     curves: dict[str, LightCurve], monkeypatch: pytest.MonkeyPatch
 ) -> None:

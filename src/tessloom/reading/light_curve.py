@@ -232,6 +232,9 @@ class LightCurve:
     def to_lightkurve(self) -> LightkurveLightCurve:
         """Return lightkurve's `~lightkurve.TessLightCurve` (``tessloom[lightkurve]``).
 
+        Its ``meta`` has ``SECTORS`` of all parts, and ``SECTOR``, ``CAMERA`` and ``CCD`` where they
+        are the same in all: they become cards of a FITS header, which holds one value each.
+
         Raises
         ------
         RequestError
@@ -243,8 +246,10 @@ class LightCurve:
         header = self.headers[0]
         meta = {"LABEL": self.name, "TARGETID": header["tic_id"] or header["gaia_dr3_id"]}
         meta |= {"AUTHOR": self.pipeline.name.upper(), "MISSION": "TESS"}
-        meta |= {"SECTOR": self.sectors[0] if len(self.headers) == 1 else list(self.sectors)}
-        meta |= {"RA": header["ra"], "DEC": header["dec"], "CAMERA": header["camera"]}
+        meta |= {"RA": header["ra"], "DEC": header["dec"], "SECTORS": list(self.sectors)}
+        for name in ("sector", "camera", "ccd"):
+            if len({of[name] for of in self.headers}) == 1:
+                meta[name.upper()] = header[name]
         meta |= {"NORMALIZED": "flux" not in self.units}
         made: LightkurveLightCurve = lightkurve.TessLightCurve(data=series, meta=meta)
         return made
