@@ -15,9 +15,9 @@ from huggingface_hub import DatasetCard
 import tessloom
 from support import NAMES, partition_files, read_table
 from tessloom.dataset.citations import bibtex
+from tessloom.dataset.splits import Splits
 from tessloom.demo import DemoServer, Faults
 from tessloom.pipelines import PIPELINES
-from tessloom.reading.splits import Splits
 
 SECTORS = {"qlp": [23, 24, 56], "tglc": [23, 24], "spoc": [23, 24, 56]}
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)

@@ -18,20 +18,23 @@ RANK = """
 import json, os, sys
 import torch, tessloom
 os.environ |= {"GLOO_SOCKET_IFNAME": "lo"}
-out, store, rank = sys.argv[1:]
+out, store, rank, workers, method = sys.argv[1:]
 torch.distributed.init_process_group(
     "gloo", init_method=f"file://{store}", rank=int(rank), world_size=2
 )
-stars = tessloom.open(out)["tglc"].torch(length=5, batch_size=4)
+stars = tessloom.open(out)["tglc"].torch(length=5, batch_size=4, min_cadences=0)
+loader = torch.utils.data.DataLoader(
+    stars, batch_size=None, num_workers=int(workers), multiprocessing_context=method or None
+)
 names = ("tic_id", "gaia_dr3_id", "sector")
-print(json.dumps([ids for b in stars for ids in zip(*(b[n].tolist() for n in names))]))
+print(json.dumps([[*zip(*(batch[name].tolist() for name in names))] for batch in loader]))
 torch.distributed.destroy_process_group()
 """
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_loader_gives_each_light_curve_once(workers: int, dataset: Path) -> None:
-    stars = tessloom.open(dataset)["tglc"].torch(length=5, batch_size=4)
+    stars = tessloom.open(dataset)["tglc"].torch(length=5, batch_size=4, min_cadences=0)
     loader = torch.utils.data.DataLoader(stars, batch_size=None, num_workers=workers)
     found = list(loader)
     assert {batch["flux"].dtype for batch in found} == {torch.float32}
@@ -40,7 +43,7 @@ def test_a_loader_gives_each_light_curve_once(workers: int, dataset: Path) -> No
 
 
 def test_an_epoch_reaches_workers_that_stay(dataset: Path) -> None:
-    stars = tessloom.open(dataset)["tglc"].torch(length=5, batch_size=4)
+    stars = tessloom.open(dataset)["tglc"].torch(length=5, batch_size=4, min_cadences=0)
     loader = torch.utils.data.DataLoader(
         stars, batch_size=None, num_workers=1, persistent_workers=True
     )
@@ -51,17 +54,28 @@ def test_an_epoch_reaches_workers_that_stay(dataset: Path) -> None:
     assert sorted(first) == sorted(other)
 
 
-def test_two_ranks_have_each_light_curve_once(dataset: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", RANK, str(dataset), str(tmp_path / "store")]
+@pytest.mark.parametrize(("workers", "method"), [(0, ""), (2, "fork"), (2, "spawn")])
+def test_two_ranks_have_all_light_curves_in_as_many_batches(
+    workers: int, method: str, dataset: Path, tmp_path: Path
+) -> None:
+    arguments = [str(workers), method]
     ranks = [
-        subprocess.Popen([*command, str(rank)], stdout=subprocess.PIPE, text=True)
-        for rank in range(2)
+        subprocess.Popen(
+            [sys.executable, "-c", RANK, str(dataset), str(tmp_path / "store"), rank, *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
     ]
     answers = [rank.communicate(timeout=120)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0]
-    shares = [[tuple(ids) for ids in json.loads(answer.splitlines()[-1])] for answer in answers]
-    assert all(shares)
-    assert Counter(shares[0] + shares[1]) == stored_ids(dataset, "tglc")
+    one, other = (json.loads(answer.splitlines()[-1]) for answer in answers)
+    assert len(one) == len(other) > 0
+    assert {len(batch) for batch in one + other} == {4}
+    expected = stored_ids(dataset, "tglc")
+    shares = [{tuple(ids) for batch in share for ids in batch} for share in (one, other)]
+    assert not shares[0] & shares[1]
+    assert shares[0] | shares[1] == set(expected)
 
 
 def test_what_is_not_there_is_an_error_before_training(dataset: Path) -> None:

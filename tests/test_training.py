@@ -15,11 +15,11 @@ import pytest
 
 import tessloom
 from support import NAMES, partition_files, read_table
+from tessloom.dataset.splits import star_fractions
 from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.pipelines import PIPELINES
 from tessloom.reading import Splits
 from tessloom.reading.batches import Batches
-from tessloom.reading.splits import star_fractions
 
 LIGHT_CURVE_ID = ("tic_id", "gaia_dr3_id", "sector")
 SPLITS = ("train", "validation", "test")
@@ -30,6 +30,7 @@ def paths_of(out: Path, name: str) -> list[Path]:
 
 
 def batches(out: Path, name: str = "tglc", **choices: Any) -> Batches:
+    choices = {"min_cadences": 0} | choices
     return Batches(pipeline=PIPELINES[name], paths=paths_of(out, name), **choices)
 
 
@@ -97,7 +98,7 @@ def test_a_light_curve_is_cropped_or_padded_and_masked(
 @pytest.mark.parametrize("reference", [None, 1900.0])
 def test_time_is_good_to_a_second(name: str, reference: float | None, dataset: Path) -> None:
     curves = stored(dataset, name)
-    drawn = batches(dataset, name, length=20_000, crop="start", reference=reference)
+    drawn = batches(dataset, name, length=20_000, crop="start", time_reference=reference)
     for batch in drawn.draw():
         assert batch["time"].dtype == np.float32
         assert batch["time_reference"].dtype == np.float64
@@ -133,7 +134,9 @@ def test_a_random_crop_is_a_part_of_its_light_curve_and_not_always_the_same(data
 def test_types_are_the_same_in_all_eras(name: str, dataset: Path) -> None:
     columns = tuple(column.name for column in PIPELINES[name].columns)
     sectors = set()
-    for batch in batches(dataset, name, columns=columns, batch_size=1, buffer=0, length=9).draw():
+    for batch in batches(
+        dataset, name, columns=columns, batch_size=1, shuffle_buffer=0, length=9
+    ).draw():
         sectors.add(int(batch["sector"][0]))
         for column in PIPELINES[name].columns:
             expected = "float32" if column.dtype == "float64" else column.dtype
@@ -169,7 +172,7 @@ def test_a_light_curve_without_cadences_is_all_padding(dataset: Path, tmp_path: 
     pq.write_table(pa.Table.from_pylist([empty], table.schema), tmp_path / "only.parquet")
     pq.write_table(table.schema.empty_table(), tmp_path / "none.parquet")
     paths = sorted(tmp_path.iterdir())
-    (batch,) = replace(batches(dataset), paths=paths, buffer=0).draw()
+    (batch,) = replace(batches(dataset), paths=paths, shuffle_buffer=0).draw()
     assert len(batch["sector"]) == 3
     assert batch["mask"].any(axis=1).sum() == 1
     assert not batch["flux"][~batch["mask"]].any()
@@ -189,18 +192,95 @@ def test_masks_are_those_of_clean(mask: str | int | None, dataset: Path) -> None
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shards", [1, 2, 60])
 def test_each_light_curve_comes_once_over_all_shards(name: str, shards: int, dataset: Path) -> None:
-    drawn = batches(dataset, name, batch_size=4, length=3, buffer=8)
+    drawn = batches(dataset, name, batch_size=4, length=3, shuffle_buffer=8)
     found = [ids for shard in range(shards) for ids in ids_in(drawn.draw(1, shard, shards))]
     assert Counter(found) == stored_ids(dataset, name)
 
 
 def test_all_batches_but_the_last_are_full(dataset: Path) -> None:
+    total = stored_ids(dataset, "tglc").total()
+    size = next(size for size in (6, 7, 11) if total % size)
     for buffer in (0, 5, 1000):
-        drawn = batches(dataset, batch_size=6, length=3, buffer=buffer)
+        drawn = batches(dataset, batch_size=size, length=3, shuffle_buffer=buffer)
         sizes = [len(batch["sector"]) for batch in drawn.draw()]
-        assert set(sizes[:-1]) == {6}
-        assert 1 <= sizes[-1] <= 6
-        assert sum(sizes) == stored_ids(dataset, "tglc").total()
+        assert set(sizes[:-1]) == {size}
+        assert 1 <= sizes[-1] < size
+        full = [len(batch["sector"]) for batch in replace(drawn, drop_last=True).draw()]
+        assert full == sizes[:-1]
+        assert sum(sizes) == total
+
+
+@pytest.mark.parametrize("shards", [2, 3, 60])
+def test_evenly_shared_out_all_shards_have_as_many_full_batches(shards: int, dataset: Path) -> None:
+    drawn = batches(dataset, batch_size=4, length=3)
+    shares = [list(drawn.draw(2, shard, shards, even=True)) for shard in range(shards)]
+    assert len({len(share) for share in shares}) == 1
+    assert {len(batch["mask"]) for share in shares for batch in share} == {4}
+    found = Counter(ids for share in shares for ids in ids_in(share))
+    expected = stored_ids(dataset, "tglc")
+    assert set(found) == set(expected)
+    # As few come twice as can be where row groups are shared out whole.
+    largest = max(count for _, count in drawn._counts)
+    assert found.total() - expected.total() <= shards * (largest + 4)
+
+
+def test_a_crop_is_the_same_however_the_work_is_shared_out(dataset: Path) -> None:
+    drawn = batches(dataset, columns=("flux",), length=20, seed=3)
+
+    def crops(epoch: int, shards: int) -> dict[tuple[int, ...], bytes]:
+        return {
+            ids: flux.tobytes()
+            for shard in range(shards)
+            for batch in drawn.draw(epoch, shard, shards)
+            for ids, flux in zip(ids_in([batch]), batch["flux"], strict=True)
+        }
+
+    assert crops(1, 1) == crops(1, 3)
+    differ = [crops(1, 1)[ids] != flux for ids, flux in crops(2, 1).items()]
+    assert np.mean(differ) > 0.9
+
+
+def test_what_judges_a_model_is_always_the_same(dataset: Path) -> None:
+    for split in ("validation", "test"):
+        drawn = batches(dataset, "qlp", split=split, length=50)
+        first, later = (list(drawn.draw(epoch)) for epoch in (0, 1))
+        assert ids_in(first) == ids_in(later) != []
+        for one, other in zip(first, later, strict=True):
+            np.testing.assert_array_equal(one["flux"], other["flux"])
+
+
+def test_header_values_come_along_and_choose(dataset: Path) -> None:
+    table = read_table(dataset, "qlp")
+    rows = zip(*(table[c].to_pylist() for c in ("tic_id", "sector", "tess_mag")), strict=True)
+    expected = {(tic, sector): magnitude for tic, sector, magnitude in rows}
+    bright = {key for key, magnitude in expected.items() if magnitude < 11}
+    stars = tessloom.open(dataset)["qlp"].torch(
+        ["flux", "tess_mag", "teff"], where="tess_mag < 11", length=9, min_cadences=0
+    )
+    found = {}
+    for batch in stars:
+        assert {batch[name].numpy().dtype for name in ("tess_mag", "teff")} == {np.dtype("f4")}
+        for tic, sector, magnitude in zip(
+            *(batch[name].tolist() for name in ("tic_id", "sector", "tess_mag")), strict=True
+        ):
+            found[tic, sector] = magnitude
+    assert set(found) == bright != set(expected)
+    assert all(found[key] == pytest.approx(expected[key]) for key in found)
+    assert stars.count() == len(bright)
+
+
+def test_a_crop_with_too_few_good_cadences_is_left_out(dataset: Path) -> None:
+    everything, useful = (
+        list(batches(dataset, "spoc", length=16, min_cadences=least).draw()) for least in (0, 9)
+    )
+    expected = [
+        ids
+        for batch in everything
+        for ids, mask in zip(ids_in([batch]), batch["mask"], strict=True)
+        if mask.sum() >= 9
+    ]
+    assert Counter(ids_in(useful)) == Counter(expected)
+    assert 0 < len(expected) < sum(len(batch["mask"]) for batch in everything)
 
 
 def test_without_a_buffer_they_come_in_the_dataset_s_order(dataset: Path) -> None:
@@ -209,7 +289,7 @@ def test_without_a_buffer_they_come_in_the_dataset_s_order(dataset: Path) -> Non
         columns = pq.read_table(path, columns=[*LIGHT_CURVE_ID], partitioning=None)
         rows = (columns[name].fill_null(0).to_pylist() for name in LIGHT_CURVE_ID)
         expected += zip(*rows, strict=True)
-    assert ids_in(batches(dataset, buffer=0, batch_size=7).draw()) == expected
+    assert ids_in(batches(dataset, shuffle_buffer=0, batch_size=7).draw()) == expected
 
 
 def test_a_seed_and_an_epoch_give_one_order_and_others_give_others(dataset: Path) -> None:
@@ -233,7 +313,8 @@ def test_a_buffer_mixes_light_curves_of_many_places(dataset: Path, tmp_path: Pat
     table = table.set_column(at, "tic_id", pa.array(np.arange(count)))
     pq.write_table(table, tmp_path / "many.parquet", row_group_size=50)
     drawn = replace(
-        batches(dataset, buffer=500, batch_size=20, length=4), paths=[tmp_path / "many.parquet"]
+        batches(dataset, shuffle_buffer=500, batch_size=20, length=4),
+        paths=[tmp_path / "many.parquet"],
     )
     found = [batch["tic_id"] for batch in drawn.draw()]
     assert np.array_equal(np.sort(np.concatenate(found)), np.arange(count))
@@ -299,6 +380,39 @@ def test_splits_can_be_chosen_and_must_add_up() -> None:
             Splits(train=wrong[0], validation=wrong[1], test=wrong[2])
 
 
+def test_a_dataset_s_own_splits_are_used_by_all_who_read_it(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(dataset, out)
+    halves = tessloom.Splits(train=0.5, validation=0.5, test=0)
+    tessloom.record_splits(out, halves)
+    catalogue = tessloom.open(out)["tglc"]
+    table = read_table(out, "tglc")
+    stars = pa.compute.coalesce(table["tic_id"], table["gaia_dr3_id"])
+    inside = int(halves.holds("train", stars).sum())
+    assert 0 < inside != int(Splits().holds("train", stars).sum())
+    assert catalogue.torch(split="train").count() == inside
+    assert len(catalogue.to_hf(split="train")) == inside
+    assert catalogue.torch(split="train", splits=Splits()).count() != inside
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "50/50/0 %" in card
+    tessloom.build("tglc", sector=24, out=out, archive="demo", tiny=True)
+    assert "50/50/0 %" in (out / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("text", ["80/10", "80/10/20", "a/b/c", "-10/100/10", ""])
+def test_splits_that_are_none_are_an_error(text: str) -> None:
+    with pytest.raises(RequestError, match="splits"):
+        Splits.parse(text)
+
+
+def test_splits_go_by_whole_ids_only() -> None:
+    ids = np.array([1, 2, 3])
+    assert Splits().holds("train", [1, 2, 3]).tolist() == Splits().holds("train", ids).tolist()
+    for wrong in (ids.astype(float), pa.array([1, None]), ["a"]):
+        with pytest.raises(RequestError, match="whole ids"):
+            Splits().holds("train", wrong)
+
+
 def test_a_split_without_stars_has_no_batches(dataset: Path) -> None:
     splits = Splits(train=1, validation=0, test=0)
     assert list(batches(dataset, split="test", splits=splits).draw()) == []
@@ -310,11 +424,15 @@ def test_a_split_without_stars_has_no_batches(dataset: Path) -> None:
         ({"columns": ("time", "magic")}, "has no magic"),
         ({"length": 0}, "at least 1"),
         ({"batch_size": 0}, "at least 1"),
-        ({"buffer": -1}, "at least 0"),
+        ({"shuffle_buffer": -1}, "at least 0"),
         ({"crop": "end"}, "crop is 'end'"),
         ({"mask": "soft"}, "mask is 'soft'"),
         ({"split": "exam"}, "no split 'exam'"),
-        ({"reference": float("nan")}, "counted from nan"),
+        ({"splits": {"train": 1}}, "give tessloom.Splits"),
+        ({"length": 10.5}, "length is 10.5: give a whole number"),
+        ({"seed": -1}, "seed is -1"),
+        ({"time_reference": 2_459_000.5}, "give BTJD"),
+        ({"time_reference": float("nan")}, "counted from nan"),
     ],
 )
 def test_what_can_t_be_drawn_is_an_error_at_once(
@@ -337,6 +455,8 @@ def test_a_damaged_file_is_an_error_that_names_it(dataset: Path, tmp_path: Path)
 def test_hugging_face_has_the_dataset_s_values_in_double(sector: int | None, dataset: Path) -> None:
     expected = read_table(dataset, "tglc", sector).sort_by([("sector", "ascending")])
     stars = tessloom.open(dataset)["tglc"].to_hf(sector)
+    assert {stars[:]["tic_id"].dtype, stars[:]["gaia_dr3_id"].dtype} == {np.dtype(np.int64)}
+    assert expected["tic_id"].null_count == np.count_nonzero(stars[:]["tic_id"] == 0) > 0
     rows = {(int(row["gaia_dr3_id"]), int(row["sector"])): row["lightcurve"] for row in stars}
     assert len(rows) == len(expected) == len(stars)
     for row in expected.to_pylist():
@@ -362,3 +482,15 @@ def test_hugging_face_streams_all_pipelines(dataset: Path) -> None:
 def test_sectors_that_are_not_there_are_an_error(dataset: Path) -> None:
     with pytest.raises(NotInDatasetError, match="nothing of sector 99"):
         tessloom.open(dataset)["tglc"].to_hf(99)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_hugging_face_has_the_splits_that_batches_have(streaming: bool, dataset: Path) -> None:
+    catalogue = tessloom.open(dataset)["tglc"]
+    found: Counter[tuple[int, ...]] = Counter()
+    for split in SPLITS:
+        rows = catalogue.to_hf(split=split, streaming=streaming)
+        ids = [tuple(int(row[name] or 0) for name in LIGHT_CURVE_ID) for row in rows]
+        assert Counter(ids) == Counter(ids_in(batches(dataset, split=split, length=2).draw()))
+        found.update(ids)
+    assert found == stored_ids(dataset, "tglc")

@@ -30,7 +30,8 @@ def schema_page(pipeline: Pipeline) -> str:
     """Return a pipeline's page, in Markdown."""
     schema = arrow_schema(pipeline)
     masks = "\n".join(
-        f"| `{mask.column}` | {mask.default} | {mask.hardest} |" for mask in pipeline.masks
+        f"| `{mask.column}` | {_bits(mask.default)} | {_bits(mask.hardest)} |"
+        for mask in pipeline.masks
     )
     features = ", ".join(f"`{feature.name}`" for feature in pipeline.features)
     return f"""# {pipeline.title}
@@ -45,7 +46,8 @@ a HEALPix pixel of order {pipeline.healpix_order}. Indexes by id: \
 ## The light curve
 
 Lists of equal length in the column `{LIGHT_CURVE}`, one element a cadence. Where several FITS \
-names are given, the first that a file has is taken; what an era's files lack is null.
+names are given, the first that a file has is taken; what an era's files lack is null. Where no \
+unit stands there is none, or the files do not say it.
 
 {_table(schema.field(LIGHT_CURVE).type)}
 
@@ -58,7 +60,7 @@ One value a light curve.
 ## Masks
 
 Bits that `clean("default")` and `clean("hardest")` take out, beside cadences without a time or \
-a flux.
+a flux. Bits are counted from 0.
 
 | column | default | hardest |
 |---|---|---|
@@ -73,6 +75,12 @@ a flux.
 def _table(fields: object) -> str:
     rows = "\n".join(_row(field) for field in fields)  # type: ignore[attr-defined]
     return f"| name | type | unit | what it is | FITS |\n|---|---|---|---|---|\n{rows}"
+
+
+def _bits(mask: int) -> str:
+    bits = [bit for bit in range(mask.bit_length()) if mask >> bit & 1]
+    every = len(bits) in (16, 32) and bits == [*range(len(bits))]
+    return f"{mask} ({'any' if every else ', '.join(map(str, bits)) or 'none'})"
 
 
 def _row(field: pa.Field) -> str:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from tessloom.building.retrying import retry
     from tessloom.building.run import build
     from tessloom.building.verification import verify
+    from tessloom.dataset.splits import Splits
     from tessloom.dataset.status import SectorStatus, read_status
     from tessloom.dataset.verify import Verification
     from tessloom.reading.dataset import Dataset, Match
     from tessloom.reading.dataset import open_dataset as open  # noqa: A004 - as in tessloom.open()
     from tessloom.reading.light_curve import LightCurve
+    from tessloom.reading.recorded_splits import record_splits
 
 __all__ = [
     "Dataset",
@@ -28,12 +30,14 @@ __all__ = [
     "Report",
     "RetryPolicy",
     "SectorStatus",
+    "Splits",
     "Verification",
     "__version__",
     "build",
     "find_sectors",
     "open",
     "read_status",
+    "record_splits",
     "retry",
     "verify",
 ]
@@ -46,11 +50,13 @@ _HOMES = {
     "Report": "tessloom.building.report",
     "RetryPolicy": "tessloom.archive.retry_policy",
     "SectorStatus": "tessloom.dataset.status",
+    "Splits": "tessloom.dataset.splits",
     "Verification": "tessloom.dataset.verify",
     "build": "tessloom.building.run",
     "find_sectors": "tessloom.building.discovery",
     "open": "tessloom.reading.dataset:open_dataset",
     "read_status": "tessloom.dataset.status",
+    "record_splits": "tessloom.reading.recorded_splits",
     "retry": "tessloom.building.retrying",
     "verify": "tessloom.building.verification",
 }

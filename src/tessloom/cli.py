@@ -16,6 +16,7 @@ import typer
 from tessloom import __version__
 from tessloom.cli_pushing import push
 from tessloom.cli_reading import PLACE, Directory, info, show
+from tessloom.cli_splits import splits
 from tessloom.errors import NotInDatasetError, RequestError, TessloomError
 from tessloom.pipelines import PIPELINES
 
@@ -357,7 +358,7 @@ def serve(
     serve_demo(port, Faults.parse(faults or ""), announce)
 
 
-for command in (show, info, push):
+for command in (show, info, splits, push):
     app.command()(command)
 
 

@@ -26,11 +26,11 @@ class ArchiveError(TessloomError, OSError):
 
 
 class DatasetError(TessloomError, OSError):
-    """The directory can't be built into: of another kind, damaged, or out of space."""
+    """The directory can't be read or built into: no dataset, of another kind, damaged, full."""
 
 
 class NotInDatasetError(TessloomError, LookupError):
-    """The dataset has no such pipeline or star."""
+    """The dataset has no such pipeline, star or sector."""
 
 
 class DatasetLockedError(DatasetError):

@@ -51,7 +51,7 @@ class RetryPolicy:
     longest_answer
         For the whole of one light curve, however it dribbles in.
     most_bytes
-        Of one light curve's file: a larger one is refused before it is in memory.
+        Of one light curve's file, 128 MiB: a larger one is refused before it is in memory.
     first_window
         Requests under way at a mirror to begin with. Each answer makes room for one more, until
         the first that is refused; then a whole window of answers does.

@@ -32,7 +32,7 @@ _SAMPLE = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What is still to be done for one (pipeline, sector) will take.
+    """What it will take to do what is still to be done of one (pipeline, sector).
 
     Attributes
     ----------

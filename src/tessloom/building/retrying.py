@@ -61,7 +61,21 @@ def retry(
         The dataset's.
     archive
         See `tessloom.build`. None: for each sector the one that it was built from.
-    workers, dask, executor, connections, policy, redirect_hosts, log_file, progress
+    workers
+        See `tessloom.build`.
+    dask
+        See `tessloom.build`.
+    executor
+        See `tessloom.build`.
+    connections
+        See `tessloom.build`.
+    policy
+        See `tessloom.build`.
+    redirect_hosts
+        See `tessloom.build`.
+    log_file
+        See `tessloom.build`.
+    progress
         See `tessloom.build`.
 
     Returns

@@ -8,6 +8,7 @@ from tessloom._version import SOFTWARE
 from tessloom.dataset.citations import bibtex
 from tessloom.dataset.croissant import check_croissant
 from tessloom.dataset.layout import CARD, write_text
+from tessloom.dataset.splits import read_splits
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tessloom.dataset.columns import DescribedColumn
+    from tessloom.dataset.splits import Splits
     from tessloom.dataset.summary import SectorSummary, Summary
 
 _MARK = "<!-- Written by tessloom. -->"
@@ -28,15 +30,16 @@ _SPLITS = """
 A star belongs to one split, whatever sectors and pipelines it is in, so that no star that a model
 has learned from is one that it is judged by. Its TIC id decides (its Gaia DR3 id where it has
 none): mixed by SplitMix64, the upper 53 bits give a number from 0 to 1; `train` has those below
-0.8, `validation` those from there to 0.9, `test` the others. Ids are the same everywhere, so the
-splits of any two datasets agree. Other shares can be chosen when it is read.
+{train:g}, `validation` those from there to {validation:g}, `test` the others: {shares} %. Ids are
+the same everywhere, so the splits of datasets with the same shares agree. `tessloom splits`
+chooses other shares for all who read the dataset.
 
 ```python
 import numpy as np
-from tessloom.reading.splits import Splits
+import tessloom
 tic_ids = np.array([39903405, 9027719])
-in_training = Splits().holds("train", tic_ids)
-in_mine = Splits(train=0.7, validation=0.2, test=0.1).holds("train", tic_ids)
+splits = tessloom.Splits(train={own.train:g}, validation={own.validation:g}, test={own.test:g})
+in_training = splits.holds("train", tic_ids)
 ```
 """
 _LICENCE = """
@@ -89,7 +92,7 @@ def write_card(
         Section on how to open the dataset, in Markdown.
     """
     lines = ["---", *_metadata(summaries), *configs, "---", "", ""]
-    write_text(root / CARD, "\n".join(lines) + _text(summaries, opening))
+    write_text(root / CARD, "\n".join(lines) + _text(summaries, opening, read_splits(root)))
 
 
 def _metadata(summaries: Sequence[Summary]) -> Iterator[str]:
@@ -104,7 +107,7 @@ def _metadata(summaries: Sequence[Summary]) -> Iterator[str]:
     yield from ("tags:", "- astronomy", "- light curves", "- TESS")
 
 
-def _text(summaries: Sequence[Summary], opening: str) -> str:
+def _text(summaries: Sequence[Summary], opening: str, splits: Splits) -> str:
     names = ", ".join(summary.pipeline.title for summary in summaries)
     parts = [
         _MARK,
@@ -117,7 +120,9 @@ def _text(summaries: Sequence[Summary], opening: str) -> str:
     if synthetic:
         parts.append(_SYNTHETIC.format(names=", ".join(synthetic)))
     parts += ["", "## What is inside", "", *_contents(summaries)]
-    parts += [opening, _SPLITS, "", "## Columns"]
+    train, validation = splits.borders()
+    shares = _SPLITS.format(train=train, validation=validation, shares=splits, own=splits)
+    parts += [opening, shares, "", "## Columns"]
     for summary in summaries:
         parts += ["", f"### {summary.pipeline.title}: columns", "", *_columns(summary.columns)]
     licences = ", ".join(_LICENCE_NAMES.get(name, name) for name in _licences(summaries))

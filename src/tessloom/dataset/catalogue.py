@@ -40,7 +40,7 @@ from tessloom.dataset.margins import (
 )
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.parquet import other_columns
-from tessloom.dataset.receipt import damaged, parse_receipt
+from tessloom.dataset.receipt import parse_receipt
 from tessloom.dataset.schema import HEALPIX, arrow_schema
 from tessloom.dataset.storage import for_each
 from tessloom.dataset.summary import Summary, file_sizes, summarise_sectors
@@ -148,12 +148,9 @@ def _summarise(root: Path, pipeline: Pipeline, contents: _Contents) -> Summary:
 
 def _read_partition(path: Path, columns: list[str], schema: pa.Schema) -> tuple[Receipt, pa.Table]:
     """Return the receipt and some columns of a partition."""
-    try:
-        with parquet_file(path) as file:
-            footer, written_schema = file.metadata.metadata or {}, file.schema_arrow
-            identifiers = file.read(columns)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        footer, written_schema = file.metadata.metadata or {}, file.schema_arrow
+        identifiers = file.read(columns)
     receipt = parse_receipt(footer, path)
     if not written_schema.equals(schema):
         raise other_columns(path)

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from tessloom.dataset.index import index_table, read_index
 from tessloom.dataset.layout import catalogue_directory, index_directory
-from tessloom.dataset.opening import parquet_file
+from tessloom.dataset.opening import open_parquet
 from tessloom.dataset.schema import arrow_schema
 from tessloom.dataset.verification import PUBLISH_AGAIN, Problem
 
@@ -67,7 +67,7 @@ def _pixels(path: Path, pipeline: Pipeline, files: Sequence[CheckedFile]) -> lis
 
 
 def _schema(path: Path, pipeline: Pipeline, files: Sequence[CheckedFile]) -> list[str]:  # noqa: ARG001
-    with parquet_file(path) as file:
+    with open_parquet(path) as file:
         schema = file.schema_arrow
     if schema.equals(arrow_schema(pipeline)):
         return []

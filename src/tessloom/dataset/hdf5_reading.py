@@ -8,8 +8,8 @@ import numpy as np
 
 from tessloom.dataset.features import StandardRows, dataset_rows
 from tessloom.dataset.hdf5 import RECEIPT
-from tessloom.dataset.opening import hdf5_file
-from tessloom.dataset.receipt import Receipt, damaged, parse_receipt
+from tessloom.dataset.opening import damaged, hdf5_file
+from tessloom.dataset.receipt import Receipt, parse_receipt
 from tessloom.dataset.schema import LIGHT_CURVE
 
 if TYPE_CHECKING:

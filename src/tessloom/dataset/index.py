@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tessloom.dataset.layout import write_bytes
-from tessloom.dataset.opening import parquet_file
+from tessloom.dataset.opening import open_parquet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def index_part(directory: Path) -> Path:
 
 def read_index(directory: Path) -> pa.Table:
     """Read what `write_index` has written."""
-    with parquet_file(index_part(directory)) as file:
+    with open_parquet(index_part(directory)) as file:
         return file.read().replace_schema_metadata()
 
 

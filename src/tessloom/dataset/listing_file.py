@@ -6,16 +6,16 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
-from tessloom.dataset.opening import parquet_file
+from tessloom.dataset.opening import damaged, parquet_file
 from tessloom.dataset.storage import make_directory
-from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pyarrow as pa
 
 _KEY = b"tessloom"
 
@@ -79,11 +79,5 @@ def read_listing_file(path: Path, *, columns: list[str] | None = None) -> Listin
             targets = file.read(columns)
             content = json.loads((file.schema_arrow.metadata or {})[_KEY])
         return ListingFile(targets=targets.replace_schema_metadata(), **content)
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> DatasetError:
-    return DatasetError(
-        f"the listing {path} is damaged ({error!r}): remove it and run the build again"
-    )
+    except (TypeError, ValueError) as error:
+        raise damaged(path, error) from error

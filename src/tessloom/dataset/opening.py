@@ -8,6 +8,7 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, cast
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tessloom.dataset.storage import is_local, said, store_of
@@ -27,6 +28,24 @@ _ONE_AFTER_THE_OTHER = (8 * 2**20, 1)
 
 @contextlib.contextmanager
 def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file, as `open_parquet` does, and read from it.
+
+    Raises
+    ------
+    DatasetError
+        It is damaged, lacks a column that is asked for, or the store does not give it.
+    """
+    try:
+        with open_parquet(path) as file:
+            yield file
+    except DatasetError:
+        raise
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise damaged(path, error) from error
+
+
+@contextlib.contextmanager
+def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file; from a store a few requests fetch the footer, or whole row groups."""
     if is_local(path):
         with pq.ParquetFile(path) as file:
@@ -54,6 +73,16 @@ def bytes_from_start(path: Path) -> BinaryIO:
     if is_local(path):
         return path.open("rb", buffering=0)
     return cast("BinaryIO", StoredFile(path, *_ONE_AFTER_THE_OTHER))
+
+
+def damaged(path: Path, error: Exception) -> DatasetError:
+    """Return the error for a file that can't be read."""
+    if isinstance(error, DatasetError):
+        return error  # a store did not give it: that says nothing of the file
+    return DatasetError(
+        f"{path} is damaged or was not written by tessloom ({error!r}): "
+        "remove it and run the build again"
+    )
 
 
 class StoredFile(io.RawIOBase):

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from tessloom.dataset.checksum import BLANK, seal
 from tessloom.dataset.layout import cannot_write, discard, partial_path, put_in_place
 from tessloom.dataset.opening import parquet_file
-from tessloom.dataset.receipt import damaged
 from tessloom.dataset.schema import HEALPIX, element_paths
 from tessloom.dataset.storage import make_directory
 from tessloom.errors import DatasetError
@@ -102,18 +101,13 @@ def read_parquet_rows(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]
     DatasetError
         The file is damaged or has other columns than `schema`.
     """
-    try:
-        with parquet_file(path) as file:
-            if not file.schema_arrow.equals(schema):
-                raise other_columns(path)
-            for number in range(file.num_row_groups):
-                for batch in file.read_row_group(number).combine_chunks().to_batches():
-                    # Read from a file, the schema has Parquet's numbers of fields as metadata.
-                    yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-    except DatasetError:
-        raise
-    except (OSError, pa.ArrowException) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        if not file.schema_arrow.equals(schema):
+            raise other_columns(path)
+        for number in range(file.num_row_groups):
+            for batch in file.read_row_group(number).combine_chunks().to_batches():
+                # Read from a file, the schema has Parquet's numbers of fields as metadata.
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
 
 
 def is_sorted(path: Path) -> bool:
@@ -124,11 +118,8 @@ def is_sorted(path: Path) -> bool:
     DatasetError
         The file is damaged.
     """
-    try:
-        with parquet_file(path) as file:
-            healpix = file.read([HEALPIX])[HEALPIX].to_numpy()
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        healpix = file.read([HEALPIX])[HEALPIX].to_numpy()
     return bool((healpix[1:] >= healpix[:-1]).all())
 
 

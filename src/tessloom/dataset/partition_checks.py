@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from tessloom.dataset.checksum import is_intact
 from tessloom.dataset.identity import file_identifiers
-from tessloom.dataset.receipt import damaged
+from tessloom.dataset.opening import damaged
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 from tessloom.dataset.verification import Problem
 from tessloom.errors import DatasetError

@@ -6,8 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-import pyarrow as pa
-
+from tessloom.dataset.opening import damaged as damaged  # noqa: PLC0414 - reading.batches's
 from tessloom.dataset.opening import parquet_file
 from tessloom.errors import DatasetError
 
@@ -118,11 +117,8 @@ def read_receipt(path: Path) -> Receipt:
     DatasetError
         The file is damaged, has no receipt, or has one of another layout.
     """
-    try:
-        with parquet_file(path) as file:
-            metadata = file.metadata.metadata or {}
-    except (OSError, pa.ArrowInvalid) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        metadata = file.metadata.metadata or {}
     return parse_receipt(metadata, path)
 
 
@@ -149,14 +145,4 @@ def parse_receipt(metadata: Mapping[Any, str | bytes], path: Path, key: Any = KE
     raise DatasetError(
         f"{path} has layout {content['layout']}, this tessloom writes {LAYOUT}: "
         "use the version that wrote it, or build into another directory"
-    )
-
-
-def damaged(path: Path, error: Exception) -> DatasetError:
-    """Return the error for a partition that can't be read."""
-    if isinstance(error, DatasetError):
-        return error  # a store did not give it: that says nothing of the file
-    return DatasetError(
-        f"{path} is damaged or was not written by tessloom ({error!r}): "
-        "remove it and run the build again"
     )

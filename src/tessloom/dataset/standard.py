@@ -12,8 +12,7 @@ from tessloom.dataset.hdf5 import Hdf5Writer
 from tessloom.dataset.hdf5_contiguous import ContiguousHdf5Writer
 from tessloom.dataset.hdf5_reading import check_arrays, read_hdf5_receipt, read_hdf5_rows
 from tessloom.dataset.layout import visible_files
-from tessloom.dataset.opening import hdf5_file
-from tessloom.dataset.receipt import Receipt, damaged
+from tessloom.dataset.opening import damaged, hdf5_file
 from tessloom.dataset.rows import RowFormat
 from tessloom.dataset.standard_card import Contents, write_description
 from tessloom.dataset.storage import for_each, matching
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from tessloom.dataset._protocol import Writer
     from tessloom.dataset.partition_checks import CheckedFile
+    from tessloom.dataset.receipt import Receipt
     from tessloom.dataset.verification import Problem
     from tessloom.pipelines import Feature, Pipeline
 

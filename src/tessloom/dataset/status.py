@@ -35,16 +35,29 @@ class SectorStatus:
 
     Attributes
     ----------
+    pipeline
+        Its name.
+    sector
+        The TESS sector.
+    archive
+        From which the targets were listed.
     asked
         Light curves that were asked for.
     written
         Of those, how many the dataset has.
     failures
         Those that could not be had, and why.
-    partitions, partitions_missing
-        Files that there should be, and how many of them are still to be built.
-    moved, unknown_columns, synthetic
-        Sums over the receipts (`dataset.receipt.Receipt`).
+    partitions
+        Files that there should be.
+    partitions_missing
+        How many of them are still to be built.
+    moved
+        Light curves whose star lies in another pixel by its header than by the target list.
+    unknown_columns
+        FITS columns that tessloom does not know, and in how many files they were; their values are
+        not in the dataset.
+    synthetic
+        Whether there are light curves that were made up, as the demo archive's are.
     findings
         What was odd about the archive's lists, a sentence each.
     """
@@ -89,6 +102,11 @@ class SectorStatus:
 
 def read_status(directory: Place) -> list[SectorStatus]:
     """Read what a dataset's directory has and lacks, a value for each (pipeline, sector).
+
+    Parameters
+    ----------
+    directory
+        The dataset's, or its URL.
 
     Raises
     ------

@@ -51,6 +51,12 @@ class Missing:
 
     Attributes
     ----------
+    pipeline
+        Its name.
+    sector
+        The TESS sector.
+    pixel
+        HEALPix pixel, NESTED, of the pipeline's order.
     light_curves
         How many of them.
     path
@@ -70,8 +76,14 @@ class Verification:
 
     Attributes
     ----------
-    files, light_curves, bytes_read
-        How much was read.
+    directory
+        The dataset's.
+    files
+        Light-curve files that were read.
+    light_curves
+        How many are in them.
+    bytes_read
+        How large they are.
     compared
         Light curves that were compared with the archive's.
     problems

@@ -23,7 +23,7 @@ from tessloom.building.request import Request
 from tessloom.building.run import build_targets, check_directory
 from tessloom.building.workers import Workers
 from tessloom.dataset.listing_file import read_listing_file
-from tessloom.dataset.receipt import damaged
+from tessloom.dataset.opening import damaged
 from tessloom.dataset.status import sector_status
 from tessloom.errors import DatasetError, RequestError
 from tessloom.healpix import coarser

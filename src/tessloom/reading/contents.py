@@ -10,12 +10,9 @@ import os
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.layout import catalogue_directory, index_directory
 from tessloom.dataset.opening import parquet_file
-from tessloom.dataset.receipt import damaged
 from tessloom.dataset.storage import is_local, open_directory, store_failures, store_of
 from tessloom.dataset.summary import size_text
 from tessloom.errors import RequestError
@@ -173,11 +170,8 @@ def _properties(directory: Path) -> dict[str, str]:
 
 
 def _rows(path: Path) -> int:
-    try:
-        with parquet_file(path) as file:
-            return int(file.metadata.num_rows)
-    except (OSError, pa.ArrowException) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _sizes(directory: Path) -> Iterator[tuple[Path, int]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from datasets import Dataset as HuggingFaceDataset
     from datasets import IterableDataset
 
+    from tessloom.dataset.splits import Splits
     from tessloom.dataset.storage import Place
     from tessloom.reading.catalogue import Sectors
     from tessloom.reading.light_curve import LightCurve
@@ -32,7 +33,12 @@ def open_dataset(place: Place) -> Dataset:
     Parameters
     ----------
     place
-        The dataset's directory, or its URL.
+        The dataset's directory, or its URL, such as ``s3://bucket/prefix``.
+
+    Returns
+    -------
+    Dataset
+        Its pipelines by their names.
 
     Raises
     ------
@@ -60,7 +66,7 @@ def open_dataset(place: Place) -> Dataset:
 
 
 class Dataset(Mapping[str, Catalogue]):
-    """The pipelines of a dataset, by their names.
+    """The pipelines of a dataset, by their names: a mapping, ``dataset["tglc"]``.
 
     Attributes
     ----------
@@ -101,13 +107,22 @@ class Dataset(Mapping[str, Catalogue]):
 
         Parameters
         ----------
-        tic, gaia, object_id
-            See `Catalogue.light_curve`.
+        tic
+            The star's TIC id.
+        gaia
+            Or its Gaia DR3 id; then TGLC alone is asked, which has an index by it.
+        object_id
+            Or its id in the column ``object_id``: the TIC id, of a star without one the Gaia DR3
+            id.
+        sector
+            One sector or several; None: all.
 
         Raises
         ------
         NotInDatasetError
-            None has it.
+            No pipeline has it.
+        RequestError
+            None or several ids are given.
         """
         found: dict[str, LightCurve] = {}
         for name, catalogue in self.items():
@@ -125,11 +140,30 @@ class Dataset(Mapping[str, Catalogue]):
         return found
 
     def to_hf(
-        self, sector: Sectors = None, *, streaming: bool = False
+        self,
+        sector: Sectors = None,
+        *,
+        split: str | None = None,
+        splits: Splits | None = None,
+        streaming: bool = False,
     ) -> dict[str, HuggingFaceDataset | IterableDataset]:
-        """Return Hugging Face datasets by the names of the pipelines; see `Catalogue.to_hf`."""
+        """Return Hugging Face datasets by the names of the pipelines.
+
+        Parameters
+        ----------
+        sector
+            One sector or several; None: all.
+        streaming
+            As in ``Catalogue.to_hf``.
+
+        Raises
+        ------
+        NotInDatasetError
+            A pipeline has nothing of these sectors.
+        """
         return {
-            name: catalogue.to_hf(sector, streaming=streaming) for name, catalogue in self.items()
+            name: catalogue.to_hf(sector, split=split, splits=splits, streaming=streaming)
+            for name, catalogue in self.items()
         }
 
     def match(self, column: str = "tic_id") -> Match:
@@ -137,10 +171,15 @@ class Dataset(Mapping[str, Catalogue]):
 
         Only the indexes are read.
 
+        Parameters
+        ----------
+        column
+            ``tic_id``: the only id by which all pipelines have an index.
+
         Raises
         ------
         RequestError
-            A pipeline has no index by that id.
+            It is another column.
         """
         if column != "tic_id":
             raise RequestError(f"all pipelines have tic_id; they can't be matched by {column!r}")
@@ -155,7 +194,10 @@ class Dataset(Mapping[str, Catalogue]):
 
 
 class Match(Mapping[int, "dict[str, LightCurve]"]):
-    """The same stars from several pipelines, side by side: by the TIC id, light curves by pipeline.
+    """The same stars from several pipelines, side by side.
+
+    A mapping: ``match[217639630]["qlp"]`` is the light curve of a TIC id from a pipeline, read when
+    it is asked for. It iterates over the TIC ids.
 
     Attributes
     ----------

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from tessloom.dataset.index import index_part
 from tessloom.dataset.layout import index_directory
 from tessloom.dataset.opening import parquet_file
-from tessloom.dataset.receipt import damaged
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,30 +58,24 @@ class IdIndex:
 
     def identifiers(self) -> pa.Array:
         """Return all ids, sorted, each once."""
-        try:
-            with parquet_file(self._path) as file:
-                return file.read([self._column])[self._column].unique()
-        except (OSError, pa.ArrowException) as error:
-            raise damaged(self._path, error) from error
+        with parquet_file(self._path) as file:
+            return file.read([self._column])[self._column].unique()
 
     def _last_ids(self) -> npt.NDArray[np.int64]:
         if self._largest is None:
-            try:
-                with parquet_file(self._path) as file:
-                    self._largest = _largest_of_groups(file)
-            except (OSError, pa.ArrowException, AttributeError) as error:
-                raise damaged(self._path, error) from error
+            with parquet_file(self._path) as file:
+                self._largest = _largest_of_groups(file)
         return self._largest
 
     def _read_group(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-        try:
-            with parquet_file(self._path) as file:
-                table = file.read_row_group(number, [self._column, "Npix"])
-        except (OSError, pa.ArrowException) as error:
-            raise damaged(self._path, error) from error
-        return table[self._column].to_numpy(), table["Npix"].to_numpy()
+        with parquet_file(self._path) as file:
+            table = file.read_row_group(number, [self._column, "Npix"])
+            return table[self._column].to_numpy(), table["Npix"].to_numpy()
 
 
 def _largest_of_groups(file: pq.ParquetFile) -> npt.NDArray[np.int64]:
     groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
-    return np.array([group.column(0).statistics.max for group in groups], np.int64)
+    known = [group.column(0).statistics for group in groups]
+    if any(statistics is None for statistics in known):
+        raise pa.ArrowInvalid("it does not tell which ids are in which row group")
+    return np.array([statistics.max for statistics in known], np.int64)

@@ -30,7 +30,7 @@ _BTJD = 2_457_000.0
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LightCurve:
-    """A star's light curve.
+    """A star's light curve: ``light_curve["background"]`` is a column, ``len`` the cadences.
 
     Its parts are the light curves of single sectors, and of single CCDs where a star lies on two,
     in the order of time; the columns are theirs, end to end.
@@ -138,7 +138,12 @@ class LightCurve:
         ]
 
     def masked(self, mask: str | int = "default") -> npt.NDArray[np.bool_]:
-        """Return which cadences `clean` leaves out.
+        """Return which cadences `clean` leaves out, shape ``(cadences,)``.
+
+        Parameters
+        ----------
+        mask
+            As in `clean`.
 
         Raises
         ------
@@ -158,6 +163,11 @@ class LightCurve:
         ----------
         mask
             ``default``: what the pipeline recommends; ``hardest``: any bit; or bits of `quality`.
+
+        Raises
+        ------
+        RequestError
+            There is no such mask.
         """
         good = ~self.masked(mask)
         return replace(
@@ -208,12 +218,21 @@ class LightCurve:
         return replace(self, columns=columns, units=units)
 
     def to_pandas(self) -> DataFrame:
-        """Return the columns, and sector, camera and CCD of each cadence, as a data frame."""
+        """Return the columns, and sector, camera and CCD of each cadence, as a pandas data frame.
+
+        Raises
+        ------
+        RequestError
+            pandas is not installed.
+        """
         frame: DataFrame = extra("pandas", "lsdb").DataFrame(dict(self.columns) | self._places())
         return frame
 
     def to_astropy(self) -> TimeSeries:
-        """Return a `~astropy.timeseries.TimeSeries`, without the cadences that have no time."""
+        """Return an astropy ``TimeSeries`` on the scale TDB.
+
+        It has columns with units; cadences that have no time are left out.
+        """
         from astropy.table import Column  # noqa: PLC0415
         from astropy.time import Time  # noqa: PLC0415
         from astropy.timeseries import TimeSeries  # noqa: PLC0415
@@ -230,7 +249,7 @@ class LightCurve:
         return series
 
     def to_lightkurve(self) -> LightkurveLightCurve:
-        """Return lightkurve's `~lightkurve.TessLightCurve` (``tessloom[lightkurve]``).
+        """Return lightkurve's ``TessLightCurve`` (``tessloom[lightkurve]``).
 
         Its ``meta`` has ``SECTORS`` of all parts, and ``SECTOR``, ``CAMERA`` and ``CCD`` where they
         are the same in all: they become cards of a FITS header, which holds one value each.
@@ -255,7 +274,20 @@ class LightCurve:
         return made
 
     def plot(self, axes: Axes | None = None, mask: str | int = "default") -> Axes:
-        """Plot flux against time; masked cadences are grey."""
+        """Plot flux against time with matplotlib (``tessloom[plot]``); masked cadences are grey.
+
+        Parameters
+        ----------
+        axes
+            To plot into; None: those of a new figure, ``plot().figure``.
+        mask
+            As in `clean`.
+
+        Raises
+        ------
+        RequestError
+            matplotlib is not installed, or there is no such mask.
+        """
         from tessloom.reading.plot import plot_light_curve  # noqa: PLC0415
 
         return plot_light_curve(self, axes, mask)

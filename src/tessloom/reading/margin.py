@@ -26,7 +26,7 @@ from tessloom.dataset.lock import locked
 from tessloom.dataset.margins import MADE_OF, digest_of, margin_directory, withdraw_margins
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.parquet import ParquetWriter
-from tessloom.dataset.receipt import Receipt, damaged, read_receipt
+from tessloom.dataset.receipt import Receipt, read_receipt
 from tessloom.dataset.schema import HEALPIX, arrow_schema
 from tessloom.dataset.storage import for_each, is_local, names_below
 from tessloom.errors import RequestError
@@ -125,11 +125,8 @@ def _write_files(
 
 def _beyond(path: Path, pipeline: Pipeline, pixel: int, arcsec: float) -> Rows:
     """Return which rows of a partition lie in the margin of which other pixels."""
-    try:
-        with parquet_file(path) as file:
-            table = file.read(["ra", "dec"])
-    except (OSError, pa.ArrowException) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        table = file.read(["ra", "dec"])
     ra, dec = (table[name].to_numpy() for name in ("ra", "dec"))
     numbers = np.flatnonzero(is_position(ra, dec))
     if not len(numbers):
@@ -176,16 +173,13 @@ def pixels_near(
 def _read_rows(path: Path, numbers: npt.NDArray[np.int64]) -> pa.Table:
     """Read some rows of a partition; only row groups that have some are read."""
     found, start = [], 0
-    try:
-        with parquet_file(path) as file:
-            for group in range(file.num_row_groups):
-                stop = start + file.metadata.row_group(group).num_rows
-                inside = numbers[(numbers >= start) & (numbers < stop)]
-                if len(inside):
-                    found.append(file.read_row_group(group).take(inside - start))
-                start = stop
-    except (OSError, pa.ArrowException) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        for group in range(file.num_row_groups):
+            stop = start + file.metadata.row_group(group).num_rows
+            inside = numbers[(numbers >= start) & (numbers < stop)]
+            if len(inside):
+                found.append(file.read_row_group(group).take(inside - start))
+            start = stop
     return pa.concat_tables(found)
 
 

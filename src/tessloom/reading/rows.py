@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tessloom.dataset.opening import parquet_file
-from tessloom.dataset.receipt import damaged
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 
 if TYPE_CHECKING:
@@ -33,15 +32,12 @@ def rows_where(path: Path, column: str, value: int | str) -> Iterator[Mapping[st
     DatasetError
         The file is damaged.
     """
-    try:
-        with parquet_file(path) as file:
-            for number in range(file.num_row_groups):
-                found = file.read_row_group(number, [column])[column]
-                at = np.flatnonzero(pc.equal(found, value).fill_null(False).to_numpy())
-                if len(at):
-                    yield from as_rows(file.read_row_group(number).take(at))
-    except (OSError, pa.ArrowException) as error:
-        raise damaged(path, error) from error
+    with parquet_file(path) as file:
+        for number in range(file.num_row_groups):
+            found = file.read_row_group(number, [column])[column]
+            at = np.flatnonzero(pc.equal(found, value).fill_null(False).to_numpy())
+            if len(at):
+                yield from as_rows(file.read_row_group(number).take(at))
 
 
 def as_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:

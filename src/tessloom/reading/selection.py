@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Selection:
-    """Some rows and columns of some files; see `Catalogue.select` and `Catalogue.cone`.
+    """Some rows and columns of some files, as ``Catalogue.select`` and ``cone`` return them.
+
+    Rows are read when they are asked for. ``len`` is their number; with a condition or a circle it
+    reads the columns that these need.
 
     Attributes
     ----------
@@ -69,7 +72,11 @@ class Selection:
         return cls(schema, paths, _projection(schema, columns), condition, cone)
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows as Arrow batches, few in memory at a time."""
+        """Yield the rows as Arrow batches, few in memory at a time.
+
+        A batch has rows of one file, so batches are as small as files are. Columns of the light
+        curve that were asked for by name are columns of the batch.
+        """
         columns, where = self.columns, self.where
         if self.cone is not None:
             columns = columns | {name: pc.field(name) for name in ("ra", "dec")}
@@ -88,12 +95,15 @@ class Selection:
         return pa.Table.from_batches(self.to_batches(), schema)
 
     def to_pandas(self) -> PandasFrame:
-        """Return the rows as a pandas data frame, the lists as numpy arrays."""
+        """Return the rows as a pandas data frame (``pip install pandas``).
+
+        Lists are numpy arrays.
+        """
         frame: PandasFrame = self.to_arrow().to_pandas()
         return frame
 
     def to_polars(self) -> PolarsFrame:
-        """Return the rows as a polars data frame (``pip install polars``)."""
+        """Return the rows as a polars data frame (``tessloom[polars]``)."""
         import polars as pl  # noqa: PLC0415
 
         frame = pl.from_arrow(self.to_arrow())

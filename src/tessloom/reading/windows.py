@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tessloom.dataset.schema import LIGHT_CURVE
+from tessloom.dataset.splits import star_fractions
 from tessloom.reading.rows import filled
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Windows:
         Whether a window may lie anywhere in a longer light curve; else at its start.
     bits
         What takes cadences out, by the columns of flags.
+    min_cadences
+        That are to be used in a window; with fewer it is left out.
     reference
         BTJD from which times are counted; None: the first time in each window.
     """
@@ -45,6 +48,7 @@ class Windows:
     length: int
     at_random: bool
     bits: Mapping[str, int]
+    min_cadences: int
     reference: float | None
 
     @property
@@ -76,37 +80,44 @@ class RowGroup:
 
     @classmethod
     def of(
-        cls,
-        windows: Windows,
-        batch: pa.RecordBatch,
-        chosen: npt.NDArray[np.intp],
-        random: np.random.Generator,
+        cls, windows: Windows, batch: pa.RecordBatch, chosen: npt.NDArray[np.intp], key: int
     ) -> RowGroup:
-        """Place windows in the `chosen` rows of a batch."""
+        """Place windows in the `chosen` rows of a batch.
+
+        Parameters
+        ----------
+        key
+            Places windows at random: each star in each sector where the key has it.
+        """
         light_curves = batch.column(LIGHT_CURVE)
         lists = {of.name: light_curves.field(number) for number, of in enumerate(light_curves.type)}
+        series = {name: filled(of.values) for name, of in lists.items()}
+        headers = {name: filled(batch.column(name))[chosen] for name in windows.headers}
         # All lists of a light curve are equally long.
         offsets = lists["time"].offsets.to_numpy().astype(np.int64)
         starts, stops = offsets[:-1][chosen], offsets[1:][chosen]
         if windows.at_random:
-            starts += random.integers(0, np.maximum(stops - starts - windows.length, 0) + 1)
+            free = np.maximum(stops - starts - windows.length, 0) + 1
+            starts += (_fractions(headers, key) * free).astype(np.int64)
         stops = np.minimum(stops, starts + windows.length)
-        series = {name: filled(of.values) for name, of in lists.items()}
-        mask = np.isfinite(series["time"])
-        if windows.reference is None:
-            references = _first_times(series["time"], mask, starts, stops)
-        else:
-            references = np.full(len(starts), float(windows.reference))
-        mask &= np.isfinite(series["flux"])
+        has_time = np.isfinite(series["time"])
+        mask = has_time & np.isfinite(series["flux"])
         for column, bits in windows.bits.items():
             flags = series[column]
             mask &= (flags & np.int64(bits).astype(flags.dtype)) == 0
-        headers = {name: filled(batch.column(name))[chosen] for name in windows.headers}
+        if windows.reference is None:
+            headers["time_reference"] = _first_times(series["time"], has_time, starts, stops)
+        else:
+            headers["time_reference"] = np.full(len(starts), float(windows.reference))
+        places = zip(starts.tolist(), stops.tolist(), strict=True)
+        used = [
+            np.count_nonzero(mask[start:stop]) >= windows.min_cadences for start, stop in places
+        ]
         return cls(
             {name: series[name] for name in windows.columns} | {"mask": mask},
-            starts.tolist(),
-            stops.tolist(),
-            headers | {"time_reference": references},
+            starts[used].tolist(),
+            stops[used].tolist(),
+            {name: values[used] for name, values in headers.items()},
         )
 
     def __len__(self) -> int:
@@ -127,3 +138,9 @@ def _first_times(
     times = np.zeros(len(starts))
     times[inside] = time[first[inside]]
     return times
+
+
+def _fractions(headers: Arrays, key: int) -> npt.NDArray[np.float64]:
+    """Return a number from 0 to 1 for each star and sector."""
+    stars = np.where(headers["tic_id"] > 0, headers["tic_id"], headers["gaia_dr3_id"])
+    return star_fractions(stars ^ (key ^ headers["sector"].astype(np.int64) << 48))

@@ -1,0 +1,136 @@
+"""What a pipeline's files are read in, and which shard reads what."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from tessloom.dataset.opening import damaged, open_parquet, parquet_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow.parquet as pq
+
+# Files are of very different sizes: with fewer for each shard, row groups are shared out instead.
+_FILES_A_SHARD = 8
+# Files whose row groups are mixed: neighbours on the sky are in one file, and share much else.
+_FILES_OPEN = 32
+
+
+class Part(NamedTuple):
+    """A file, or one of its row groups."""
+
+    path: Path
+    row_group: int | None = None
+
+
+def shared_out(
+    paths: Sequence[Path], shards: int, random: np.random.Generator | None
+) -> list[list[Part]]:
+    """Return what each shard reads: files, or row groups if there are too few files.
+
+    Parameters
+    ----------
+    random
+        Orders them; None: they stay in their order.
+    """
+    parts = [Part(path) for path in paths]
+    if shards > 1 and len(parts) < _FILES_A_SHARD * shards:
+        parts = [part for path in paths for part in _row_groups(path)]
+    if random is not None:
+        parts = [parts[number] for number in random.permutation(len(parts))]
+    return [parts[shard::shards] for shard in range(shards)]
+
+
+def evenly_shared_out(
+    counts: Sequence[tuple[Part, int]], shards: int, random: np.random.Generator
+) -> list[list[tuple[Part, int]]]:
+    """Return what each shard reads, so that all have about as many light curves.
+
+    Parameters
+    ----------
+    counts
+        Parts, and how many light curves of each are wanted.
+    """
+    mixed = [counts[number] for number in random.permutation(len(counts))]
+    held = np.zeros(shards, np.int64)
+    shares: list[list[tuple[Part, int]]] = [[] for _ in range(shards)]
+    for part, count in sorted(mixed, key=lambda counted: -counted[1]):
+        shard = int(held.argmin())
+        shares[shard].append((part, count))
+        held[shard] += count
+    return shares
+
+
+def count_wanted(
+    paths: Sequence[Path], columns: Sequence[str], wanted: Callable[[pa.Table], int]
+) -> list[tuple[Part, int]]:
+    """Return all row groups that have light curves which are wanted, and how many.
+
+    Parameters
+    ----------
+    columns
+        Those that `wanted` looks at.
+    """
+    counts = []
+    for path in paths:
+        with parquet_file(path) as file:
+            for number in range(file.num_row_groups):
+                count = wanted(file.read_row_group(number, columns))
+                counts += [(Part(path, number), count)] * (count > 0)
+    return counts
+
+
+def read_parts(
+    parts: Sequence[Part],
+    columns: Sequence[str],
+    random: np.random.Generator | None,
+    *,
+    threads: bool,
+) -> Iterator[pa.Table]:
+    """Yield the row groups of parts.
+
+    Parameters
+    ----------
+    random
+        Mixes row groups of several files; None: they come in their order.
+    threads
+        Whether Arrow decodes columns side by side.
+
+    Raises
+    ------
+    DatasetError
+        A file is damaged.
+    """
+    for start in range(0, len(parts), _FILES_OPEN):
+        with ExitStack() as opened:
+            found = [
+                (path, file, number)
+                for path, row_group in parts[start : start + _FILES_OPEN]
+                for file in [_opened(opened, path)]
+                for number in (range(file.num_row_groups) if row_group is None else [row_group])
+            ]
+            order = range(len(found)) if random is None else random.permutation(len(found))
+            for path, file, number in (found[place] for place in order):
+                try:
+                    table = file.read_row_group(number, columns, use_threads=threads)
+                except (OSError, pa.ArrowException) as error:
+                    raise damaged(path, error) from error
+                yield table
+
+
+def _opened(stack: ExitStack, path: Path) -> pq.ParquetFile:
+    try:
+        return stack.enter_context(open_parquet(path))
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from error
+
+
+def _row_groups(path: Path) -> list[Part]:
+    with parquet_file(path) as file:
+        return [Part(path, number) for number in range(file.num_row_groups)]
