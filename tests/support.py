@@ -24,7 +24,7 @@ from tessloom.pipelines import PIPELINES
 NAMES = ("qlp", "tglc", "spoc")
 # What all pipelines have under one name, and where their FITS files have it; an error of the whole
 # light curve is a card of the second header.
-FITS_SERIES = {
+FITS_SERIES: dict[str, dict[str, tuple[str, ...]]] = {
     "qlp": {
         "time": ("TIME",),
         "flux": ("KSPSAP_FLUX", "DET_FLUX"),

@@ -40,7 +40,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def in_bytes(size: str) -> float:
     number, unit = size.split()
-    return float(number) * {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
+    return float(number) * {"bytes": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
 
 
 def test_the_card_has_the_numbers_of_each_pipeline(text: str, dataset: Path) -> None:
@@ -105,6 +105,16 @@ def test_one_light_curve_that_is_missing_is_never_rounded_away() -> None:
 
     assert _share(SectorSummary(asked=1_000_000, written=999_999)) == "99.9 %"
     assert _share(SectorSummary(asked=1_000_000, written=1_000_000)) == "100 %"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (999_499, "999 kB"), (999_700, "1 MB"), (4.5e13, "45 TB")],
+)
+def test_a_size_has_three_digits_and_a_unit(size: float, text: str) -> None:
+    from tessloom.dataset.summary import size_text
+
+    assert size_text(size) == text
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -43,7 +43,7 @@ for star in stars:
 SECTORS = {"qlp": (23, 24, 56), "tglc": (23, 24), "spoc": (23, 24, 56)}
 # A pipeline's rows as a reader gives them: the id, `sector`, and under `lightcurve` columns by
 # name. The last argument is a folder for what the reader keeps.
-Rows = Iterable[Mapping[str, Any]]
+Rows = Iterable[Any]
 Reader = Callable[[Path, str, Path], Rows]
 
 
@@ -91,11 +91,11 @@ def hugging_face_streaming(root: Path, name: str, _: Path) -> Rows:
 
 
 def to_hf(root: Path, name: str, _: Path) -> Rows:
-    return tessloom.open(root)[name].to_hf()
+    yield from tessloom.open(root)[name].to_hf()
 
 
 def to_hf_streaming(root: Path, name: str, _: Path) -> Rows:
-    return tessloom.open(root)[name].to_hf(streaming=True)
+    yield from tessloom.open(root)[name].to_hf(streaming=True)
 
 
 def duckdb(root: Path, name: str, _: Path) -> Rows:
@@ -106,6 +106,7 @@ def duckdb(root: Path, name: str, _: Path) -> Rows:
         "FROM read_parquet($files, hive_partitioning = false)",
         params={"files": parquet_files(root, name)},
     )
+    assert query is not None
     return (dict(zip(query.columns, row, strict=True)) for row in query.fetchall())
 
 
@@ -162,7 +163,7 @@ def test_a_light_curve_by_id_is_what_the_fits_files_have(
     by = {"tic_id": "tic", "gaia_dr3_id": "gaia"}[PIPELINES[name].id_name]
     catalogue = tessloom.open(dataset)[name]
     for star, sector in stars(dataset, name):
-        found = catalogue.light_curve(**{by: star}, sector=sector)  # type: ignore[arg-type]
+        found = catalogue.light_curve(**{by: star}, sector=sector)
         assert_is_fits(found, fits_series(server.address, name, sector, star))
 
 
@@ -227,13 +228,13 @@ def hugging_face_of_hdf5(root: Path, name: str, cache: Path) -> Rows:
     import datasets
 
     rows = datasets.load_dataset(str(root), name, split="train", cache_dir=str(cache))
-    return rows.with_format("numpy", dtype=None)
+    yield from rows.with_format("numpy", dtype=None)
 
 
 def hugging_face_streaming_of_hdf5(root: Path, name: str, _: Path) -> Rows:
     import datasets
 
-    return datasets.load_dataset(str(root), name, split="train", streaming=True)
+    yield from datasets.load_dataset(str(root), name, split="train", streaming=True)
 
 
 def datasets_3_with_the_script(root: Path, name: str, scratch: Path) -> Rows:
