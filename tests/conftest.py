@@ -9,6 +9,7 @@ import pytest
 pytest.register_assert_rewrite("support", "whole_way")
 
 import tessloom  # noqa: E402 - after the line above
+from object_store import ObjectStore, object_store  # noqa: E402
 from support import NAMES, shared_ids  # noqa: E402
 from tessloom.archive import RetryPolicy  # noqa: E402
 from tessloom.demo import DemoServer  # noqa: E402
@@ -41,6 +42,37 @@ def server() -> Iterator[DemoServer]:
     """Return the demo archive over HTTP, without faults."""
     with DemoServer() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ObjectStore]:
+    """Return an S3 server, which s3fs finds."""
+    import fsspec
+
+    with object_store() as store, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", store.address)
+        patch.setenv("AWS_ACCESS_KEY_ID", "anyone")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
+        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        # Another module's server had another address.
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
+        yield store
+
+
+@pytest.fixture
+def store(running: ObjectStore) -> ObjectStore:
+    """Return the S3 server, sound again whatever the last test did with it."""
+    running.be_sound()
+    return running
+
+
+@pytest.fixture
+def _stores_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Hugging Face datasets ask a store, which it does not when the Hub is to be left alone."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
 
 
 @pytest.fixture

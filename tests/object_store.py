@@ -38,6 +38,8 @@ class ObjectStore:
         Of the door; what is asked for there is handed on to moto.
     requests
         What was asked for: a method and a path each.
+    sent
+        Bytes of each answer's body.
     refuse
         Returns the status with which a request is refused, or 0.
     hold
@@ -54,6 +56,7 @@ class ObjectStore:
         )
         self._files.create_dir(BUCKET)
         self.requests: list[str] = []
+        self.sent: list[int] = []
         self.be_sound()
 
     def be_sound(self) -> None:
@@ -62,6 +65,7 @@ class ObjectStore:
         self.hold: Callable[[str], bool] = lambda _: False
         self.held = threading.Event()
         self.requests.clear()
+        self.sent.clear()
 
     def objects(self, url: str) -> dict[str, bytes]:
         """Return the bytes of all objects below a URL, as pyarrow finds them."""
@@ -111,7 +115,9 @@ class ObjectStore:
         try:
             connection.request(request.command, request.path, body, dict(request.headers))
             answer = connection.getresponse()
-            self._send(request, answer.status, answer.headers, answer.read())
+            body = answer.read()
+            self.sent.append(len(body))
+            self._send(request, answer.status, answer.headers, body)
         finally:
             connection.close()
 

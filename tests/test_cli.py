@@ -44,7 +44,7 @@ def test_the_printed_python_opens_the_dataset(server: DemoServer, tmp_path: Path
     )
     lines = done.stdout.partition("Open it in Python:\n")[2].splitlines()
     code = "\n".join(line.strip() for line in lines if line.startswith("    "))
-    assert "pyarrow" in code
+    assert "tessloom.open" in code
     ran = subprocess.run(
         [sys.executable, "-c", f"{code}\nprint(time.dtype, len(time) == len(flux), len(stars))"],
         capture_output=True,

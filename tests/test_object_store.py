@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import tessloom
-from object_store import BUCKET, ObjectStore, object_store
+from object_store import BUCKET, ObjectStore
 from support import read_table, run, same_rows
 from tessloom import Progress
 from tessloom.building.verification import verify
@@ -36,23 +36,6 @@ from test_resume import started, wait_until
 LIMIT = 20
 FORMATS = ("parquet", "hdf5")
 SLOW = Faults(slow=0.2, delay=0.8)
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[ObjectStore]:
-    with object_store() as store, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", store.address)
-        patch.setenv("AWS_ACCESS_KEY_ID", "anyone")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "anything")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        yield store
-
-
-@pytest.fixture
-def store(running: ObjectStore) -> ObjectStore:
-    running.be_sound()
-    return running
 
 
 @pytest.fixture
@@ -246,14 +229,6 @@ def test_a_further_sector_adds_objects_and_writes_none_of_the_light_curves_anew(
         assert all(f"s{sector:04d}" in name for name in light_curves_put(store))
     assert undated(store.objects(url)) == undated(files(tmp_path))
     assert [sector.written for sector in tessloom.read_status(url)] == [12, 12]
-
-
-@pytest.fixture
-def _stores_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Hugging Face datasets ask a store, which it does not when the Hub is to be left alone."""
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
 
 
 @pytest.mark.usefixtures("_stores_are_asked")

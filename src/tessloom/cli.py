@@ -38,9 +38,10 @@ _FAILURES_SHOWN = 20
 _OPENING = {
     "parquet": """
 Open it in Python:
-    import pyarrow.parquet as pq
-    stars = pq.read_table("{out}/{name}/catalog/dataset")
-    time, flux = (stars["lightcurve"][0][name].values.to_numpy() for name in ("time", "flux"))
+    import tessloom
+    stars = tessloom.open("{out}")["{name}"].select(["tic_id", "time", "flux"]).to_arrow()
+    time, flux = (stars[name][0].values.to_numpy() for name in ("time", "flux"))
+or with pyarrow: pyarrow.parquet.read_table("{out}/{name}/catalog/dataset")
 or in LSDB: lsdb.open_catalog("{out}/{name}")
 or with Hugging Face datasets: load_dataset("{out}", "{name}", split="s{sector:04d}")""",
     "hdf5": """
@@ -50,8 +51,8 @@ or each file with h5py: {out}/{capitals}/healpix=.../001-of-001.hdf5""",
 _OPENING_BY_URL = {
     "parquet": """
 Open it in Python:
-    import pyarrow.parquet as pq
-    stars = pq.read_table("{out}/{name}/catalog/dataset", partitioning=None)
+    import tessloom
+    stars = tessloom.open("{out}")["{name}"].select(["tic_id", "time", "flux"]).to_arrow()
 or in LSDB: lsdb.open_catalog(upath.UPath("{out}/{name}"))
 or with Hugging Face datasets:
     load_dataset("parquet", data_files="{out}/{name}/catalog/dataset/**/s{sector:04d}.parquet")""",

@@ -45,8 +45,7 @@ def show(
     ] = "default",
 ) -> None:
     """Plot a star's light curves, a panel for each pipeline that has it."""
-    from tessloom.dataset.formats import find_format  # noqa: PLC0415
-    from tessloom.dataset.status import holds_synthetic  # noqa: PLC0415
+    from tessloom.reading.contents import is_synthetic  # noqa: PLC0415
     from tessloom.reading.dataset import open_dataset  # noqa: PLC0415
     from tessloom.reading.plot import check_figure_path, figure  # noqa: PLC0415
     from tessloom.reading.terminal_plot import text_plot  # noqa: PLC0415
@@ -56,8 +55,7 @@ def show(
     dataset = open_dataset(directory)
     curves = _find(dataset, star, sector, pipeline)
     title = _title(curves)
-    dataset_format = find_format(dataset.root)
-    if dataset_format is not None and holds_synthetic(dataset_format, dataset.root):
+    if any(is_synthetic(dataset.root, curve.pipeline) for curve in curves.values()):
         title += " [synthetic data]"
     bits = int(mask) if mask.isdecimal() else mask
     if out is not None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from tessloom.dataset.storage import is_local, said, store_of
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -27,7 +28,7 @@ _ONE_AFTER_THE_OTHER = (8 * 2**20, 1)
 
 
 @contextlib.contextmanager
-def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
+def parquet_file(path: Path, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file, as `open_parquet` does, and read from it.
 
     Raises
@@ -36,7 +37,7 @@ def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
         It is damaged, lacks a column that is asked for, or the store does not give it.
     """
     try:
-        with open_parquet(path) as file:
+        with open_parquet(path, footer) as file:
             yield file
     except DatasetError:
         raise
@@ -45,14 +46,23 @@ def parquet_file(path: Path) -> Iterator[pq.ParquetFile]:
 
 
 @contextlib.contextmanager
-def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file; from a store a few requests fetch the footer, or whole row groups."""
+def open_parquet(path: Path, footer: pq.FileMetaData | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file; from a store a few requests fetch the footer, or whole row groups.
+
+    Parameters
+    ----------
+    footer
+        What was read of it before: then it is not fetched again.
+    """
     if is_local(path):
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, metadata=footer) as file:
             yield file
-    else:
-        with StoredFile(path) as stored, pq.ParquetFile(stored, pre_buffer=True) as file:
-            yield file
+        return
+    with (
+        StoredFile(path) as stored,
+        pq.ParquetFile(stored, metadata=footer, pre_buffer=True) as file,
+    ):
+        yield file
 
 
 @contextlib.contextmanager
@@ -170,3 +180,20 @@ class StoredFile(io.RawIOBase):
                 f"{self._path} can't be read ({said(error)}): try again, or check the "
                 "credentials and what they allow"
             ) from error
+
+
+def arrow_filesystem(paths: Sequence[Path]) -> PyFileSystem:
+    """Return what Arrow reads some files of a store through."""
+    return PyFileSystem(_StoredFiles(paths))
+
+
+class _StoredFiles(FSSpecHandler):  # type: ignore[misc]
+    """Gives Arrow each file as a `StoredFile`: fsspec's own would read megabytes ahead."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        super().__init__(store_of(paths[0])[0])
+        self._paths = {store_of(path)[1]: path for path in paths}
+
+    def open_input_file(self, path: str) -> pa.PythonFile:
+        """Open one of the files."""
+        return pa.PythonFile(StoredFile(self._paths[path]), mode="r")

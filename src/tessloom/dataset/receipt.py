@@ -6,8 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from tessloom.dataset.opening import damaged as damaged  # noqa: PLC0414 - reading.batches's
-from tessloom.dataset.opening import parquet_file
+from tessloom.dataset.opening import damaged, parquet_file
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:

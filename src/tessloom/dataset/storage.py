@@ -40,6 +40,8 @@ _LIBRARIES = {"adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "
 _S3_UPLOAD = {"chunksize": 8 * 2**20, "max_concurrency": 4}
 # Requests for small things at a time: each takes tens of milliseconds, whatever its size.
 _AT_ONCE = 32
+# Forked processes have another number than the one that imported this.
+_PROCESS = os.getpid()
 _HINT = "pip install 'tessloom[s3]' for s3://, and the fsspec package of the store for others"
 
 
@@ -278,9 +280,15 @@ def for_each(do: Callable[[_In], _Out], items: Iterable[_In], root: Path) -> Ite
 
 
 def store_of(path: Path) -> tuple[Any, str]:
-    """Return fsspec's file system of a path, and what it calls the path."""
+    """Return fsspec's file system of a path, and what it calls the path.
+
+    A forked process gets one of its own: it has the parent's, but not the thread that works for it.
+    """
     stored: Any = path
-    return stored.fs, stored.path.rstrip("/")
+    store = stored.fs
+    if os.getpid() != _PROCESS:
+        store = type(store)(*store.storage_args, **store.storage_options)
+    return store, stored.path.rstrip("/")
 
 
 def _puts_whole(path: Path) -> bool:

@@ -14,7 +14,6 @@ from tessloom.pipelines._spec import (
     POINTING,
     POSITION,
     SKY,
-    TESS_DEFAULT,
     TESS_HARDEST,
     TESS_MAGNITUDE,
     Column,
@@ -188,7 +187,8 @@ TGLC = Pipeline(
         Feature("aper_flux_err", ("aperture_flux_err",)),
     ),
     masks=(
-        QualityMask("quality", TESS_DEFAULT, TESS_HARDEST),
-        QualityMask("tglc_flags", 1, 0xFFFF),  # bit 0: an outlier of the background
+        # The tglc package plots cadences without any flag, of the mission's or its own.
+        QualityMask("quality", TESS_HARDEST, TESS_HARDEST),
+        QualityMask("tglc_flags", 0xFFFF, 0xFFFF),
     ),
 )

@@ -189,6 +189,7 @@ class Batches:
                 if batch.is_full:
                     opened[number] = None
                     yield batch.rows()
+            del group
         unfinished = [batch.rows() for batch in opened if batch is not None]
         if not unfinished:
             return
@@ -213,8 +214,13 @@ class Batches:
         mixed = random if self._buffer else None
         key = int(np.random.default_rng([self.seed, epoch, 2]).integers(2**63))
         for table in read_parts(parts, names, mixed, threads=shards == 1):
-            for batch in table.combine_chunks().to_batches():
-                yield RowGroup.of(self._windows, batch, self._chosen(batch), key)
+            batches = table.to_batches()
+            del table  # memory that is given back is used for the next row group
+            while batches:
+                yield self._row_group(batches.pop(), key)
+
+    def _row_group(self, batch: pa.RecordBatch, key: int) -> RowGroup:
+        return RowGroup.of(self._windows, batch, self._chosen(batch), key)
 
     def _chosen(self, batch: pa.RecordBatch) -> npt.NDArray[np.intp]:
         """Return the numbers of the rows that are wanted."""

@@ -10,7 +10,7 @@ import numpy as np
 from tessloom.dataset.layout import catalogue_directory, partition_path, partitions
 from tessloom.dataset.schema import LIGHT_CURVE, arrow_schema
 from tessloom.dataset.splits import read_splits
-from tessloom.dataset.storage import matching
+from tessloom.dataset.storage import matching, store_failures
 from tessloom.errors import NotInDatasetError, RequestError
 from tessloom.reading.batches import Batches
 from tessloom.reading.condition import parse_condition
@@ -67,7 +67,8 @@ class Catalogue:
 
     @cached_property
     def _partitions(self) -> list[tuple[int, int, Path]]:
-        return list(partitions(self._root, self.pipeline))
+        with store_failures(self._root):
+            return list(partitions(self._root, self.pipeline))
 
     def index(self, column: str) -> IdIndex:
         """Return the index by a column of ids: which pixels have which stars.
@@ -306,7 +307,8 @@ class Catalogue:
         """
         from tessloom.reading.margin import write_margin  # noqa: PLC0415
 
-        return write_margin(self._root, self.pipeline, arcsec)
+        with store_failures(self._root):
+            return write_margin(self._root, self.pipeline, arcsec)
 
     def to_hf(
         self,
@@ -316,7 +318,7 @@ class Catalogue:
         splits: Splits | None = None,
         streaming: bool = False,
     ) -> HuggingFaceDataset | IterableDataset:
-        """Return a Hugging Face dataset (``tessloom[huggingface]``), without the network.
+        """Return a Hugging Face dataset (``tessloom[huggingface]``), without the Hub.
 
         Parameters
         ----------
@@ -330,14 +332,18 @@ class Catalogue:
             Whether rows are read when they are iterated over, as plain values; else they are
             copied into the cache of Hugging Face datasets once and come as numpy arrays, each
             column in its own type, so that time stays double and ids whole: 0 stands for an id
-            that a star lacks.
+            that a star lacks. What lies in an object store is downloaded into that cache before,
+            and takes twice the room.
 
         Raises
         ------
         NotInDatasetError
             There is nothing of these sectors.
         RequestError
-            There is no such split, or Hugging Face datasets is not installed.
+            There is no such split, or Hugging Face datasets is not installed, or not to use the
+            network (``HF_HUB_OFFLINE``) while the dataset lies in a store.
+        DatasetError
+            A file can't be read.
         """
         from tessloom.reading.huggingface import hugging_face_dataset  # noqa: PLC0415
 
@@ -345,7 +351,7 @@ class Catalogue:
         if split is not None:
             splits.check(split)
         return hugging_face_dataset(
-            self.pipeline, self._paths(sector), split, splits, streaming=streaming
+            self._root, self.pipeline, self._paths(sector), split, splits, streaming=streaming
         )
 
     def _paths(self, sector: Sectors) -> list[Path]:
@@ -396,8 +402,9 @@ class Catalogue:
     def _files(self, pixel: int, sectors: set[int] | None) -> list[Path]:
         """Return the files of a pixel, which a listing of its directory tells."""
         directory = partition_path(self._root, self.pipeline, pixel, 0).parent
-        found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
-        return sorted(p for p in found if sectors is None or int(p.stem[1:]) in sectors)
+        with store_failures(self._root):
+            found = matching(directory, "s[0-9][0-9][0-9][0-9].parquet")
+            return sorted(p for p in found if sectors is None or int(p.stem[1:]) in sectors)
 
 
 def has_pipeline(root: Path, pipeline: Pipeline) -> bool:

@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Any
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.layout import catalogue_directory, index_directory
 from tessloom.dataset.opening import parquet_file
-from tessloom.dataset.storage import is_local, open_directory, store_failures, store_of
+from tessloom.dataset.storage import (
+    for_each,
+    is_local,
+    open_directory,
+    store_failures,
+    store_of,
+)
 from tessloom.dataset.summary import size_text
 from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tessloom.dataset._protocol import DatasetFormat
@@ -91,7 +97,8 @@ def read_contents(place: Place) -> list[PipelineContents]:
         if found is None:
             raise RequestError(f"there is no tessloom dataset in {root}")
         declared = [found.declare(pipeline) for pipeline in PIPELINES.values()]
-        return [_read(found, root, each) for each in declared if found.sectors(root, each)]
+        sectors = [(each, found.sectors(root, each)) for each in declared]
+        return [_read(found, root, each, numbers) for each, numbers in sectors if numbers]
 
 
 def describe(contents: Sequence[PipelineContents]) -> Iterator[str]:
@@ -122,16 +129,21 @@ def describe(contents: Sequence[PipelineContents]) -> Iterator[str]:
         yield "How many of the targets are there, their files tell: tessloom status"
 
 
-def _read(dataset_format: DatasetFormat, root: Path, pipeline: Pipeline) -> PipelineContents:
+def is_synthetic(root: Path, pipeline: Pipeline) -> bool:
+    """Return whether the demo archive made light curves of a catalogue."""
+    return _says_synthetic(_properties(catalogue_directory(root, pipeline)))
+
+
+def _read(
+    dataset_format: DatasetFormat, root: Path, pipeline: Pipeline, numbers: Sequence[int]
+) -> PipelineContents:
     found = PipelineContents(
         pipeline=pipeline.name, title=pipeline.title, format=dataset_format.name
     )
+    listings = [dataset_format.listing_path(root, pipeline, number) for number in numbers]
     sectors = {
-        number: SectorContents(
-            sector=number,
-            targets=_rows(dataset_format.listing_path(root, pipeline, number)),
-        )
-        for number in dataset_format.sectors(root, pipeline)
+        number: SectorContents(sector=number, targets=targets)
+        for number, targets in zip(numbers, for_each(_rows, listings, root), strict=True)
     }
     found.sectors = list(sectors.values())
     found.targets = sum(sector.targets for sector in found.sectors)
@@ -156,16 +168,21 @@ def _read_properties(found: PipelineContents, root: Path, pipeline: Pipeline) ->
     index = _properties(index_directory(root, pipeline, pipeline.id_name))
     if "hats_nrows" in catalogue:
         found.light_curves = int(catalogue["hats_nrows"])
-        found.synthetic = "SYNTHETIC" in catalogue.get("obs_title", "")
+        found.synthetic = _says_synthetic(catalogue)
     if "hats_nrows" in index:
         found.stars = int(index["hats_nrows"])
 
 
+def _says_synthetic(properties: Mapping[str, str]) -> bool:
+    return "SYNTHETIC" in properties.get("obs_title", "")
+
+
 def _properties(directory: Path) -> dict[str, str]:
-    path = directory / "hats.properties"
-    if not path.exists():  # before the first build has ended
+    try:
+        text = (directory / "hats.properties").read_text(encoding="utf-8")
+    except FileNotFoundError:  # before the first build has ended
         return {}
-    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines())
+    pairs = (line.partition("=") for line in text.splitlines())
     return {name: value for name, _, value in pairs}
 
 

@@ -21,5 +21,6 @@ def extra(module: str, name: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise RequestError(
-            f"this needs {package} ({error}): pip install 'tessloom[{name}]'"
+            f"this needs {package} ({error}), which the extra {name!r} brings: "
+            f"pip install 'tessloom[{name}]', or '.[{name}]' in a checkout"
         ) from error

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from tessloom.dataset.identity import id_columns, star_identifiers
-from tessloom.dataset.storage import is_local
+from tessloom.dataset.storage import is_local, store_failures
+from tessloom.errors import DatasetError, RequestError
 from tessloom.reading.extras import extra
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 def hugging_face_dataset(
+    root: Path,
     pipeline: Pipeline,
     paths: Sequence[Path],
     split: str | None,
@@ -31,11 +33,7 @@ def hugging_face_dataset(
     streaming: bool,
 ) -> Dataset | IterableDataset:
     """Return the rows of files; see `Catalogue.to_hf`."""
-    datasets = extra("datasets", "huggingface")
-    files = [str(path) if is_local(path) else path.as_uri() for path in paths]
-    stars = datasets.load_dataset(
-        "parquet", data_files={"light_curves": files}, split="light_curves", streaming=streaming
-    )
+    stars = _load(root, paths, streaming=streaming)
     names = id_columns(pipeline)
 
     def holds(columns: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
@@ -46,7 +44,7 @@ def hugging_face_dataset(
         if split is None:
             return stars
         return stars.filter(
-            lambda *of: holds(dict(zip(names, of, strict=True))).tolist(),
+            lambda *ids: holds(dict(zip(names, ids, strict=True))).tolist(),
             batched=True,
             input_columns=names,
         )
@@ -56,6 +54,42 @@ def hugging_face_dataset(
         chosen = chosen.select(np.flatnonzero(holds(ids.to_pydict())))
     # Each column keeps its own type: else numpy's format turns doubles into float32.
     return chosen.with_format("numpy", dtype=None)
+
+
+def _load(root: Path, paths: Sequence[Path], *, streaming: bool) -> Any:
+    datasets = extra("datasets", "huggingface")
+    files = [str(path) for path in paths]
+    how: dict[str, Any] = {}
+    if not is_local(root):
+        if datasets.config.HF_HUB_OFFLINE:
+            raise RequestError(
+                f"Hugging Face datasets asks no store while HF_HUB_OFFLINE is set: unset it, or "
+                f"copy {root} to a local disk"
+            )
+        stored: Any = root
+        files, options = [path.as_uri() for path in paths], dict(stored.storage_options)
+        # By itself it takes an earlier copy for the file, whatever has become of that since.
+        how["download_config"] = datasets.DownloadConfig(
+            cache_dir=datasets.config.DOWNLOADED_DATASETS_PATH,
+            use_etag=True,
+            storage_options=options,
+        )
+        how["storage_options"] = options
+    try:
+        with store_failures(root):
+            return datasets.load_dataset(
+                "parquet",
+                data_files={"light_curves": files},
+                split="light_curves",
+                streaming=streaming,
+                **how,
+            )
+    except (pa.ArrowException, datasets.exceptions.DatasetGenerationError) as error:
+        raise DatasetError(
+            f"{root} can't be copied to {datasets.config.HF_DATASETS_CACHE} "
+            f"({error.__cause__ or error!r}): make room there if there is none; tessloom verify "
+            "names what is damaged"
+        ) from error
 
 
 def _with_0_for_nulls(stars: Dataset) -> Dataset:

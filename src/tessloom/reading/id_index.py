@@ -33,6 +33,7 @@ class IdIndex:
     def __init__(self, root: Path, pipeline: Pipeline, column: str) -> None:
         self._path = index_part(index_directory(root, pipeline, column))
         self._column = column
+        self._footer: pq.FileMetaData | None = None
         self._largest: npt.NDArray[np.int64] | None = None
         self._group = lru_cache(_GROUPS_KEPT)(self._read_group)
 
@@ -58,23 +59,24 @@ class IdIndex:
 
     def identifiers(self) -> pa.Array:
         """Return all ids, sorted, each once."""
-        with parquet_file(self._path) as file:
+        with parquet_file(self._path, self._footer) as file:
             return file.read([self._column])[self._column].unique()
 
     def _last_ids(self) -> npt.NDArray[np.int64]:
         if self._largest is None:
             with parquet_file(self._path) as file:
-                self._largest = _largest_of_groups(file)
+                self._footer = file.metadata
+                self._largest = _largest_of_groups(file.metadata)
         return self._largest
 
     def _read_group(self, number: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-        with parquet_file(self._path) as file:
+        with parquet_file(self._path, self._footer) as file:
             table = file.read_row_group(number, [self._column, "Npix"])
             return table[self._column].to_numpy(), table["Npix"].to_numpy()
 
 
-def _largest_of_groups(file: pq.ParquetFile) -> npt.NDArray[np.int64]:
-    groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
+def _largest_of_groups(footer: pq.FileMetaData) -> npt.NDArray[np.int64]:
+    groups = (footer.row_group(number) for number in range(footer.num_row_groups))
     known = [group.column(0).statistics for group in groups]
     if any(statistics is None for statistics in known):
         raise pa.ArrowInvalid("it does not tell which ids are in which row group")

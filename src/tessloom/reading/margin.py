@@ -107,7 +107,11 @@ def _write_files(
 
     Each partition is read once. What is read waits until all the neighbours of its pixel are.
     """
-    beyond = {path: _beyond(path, pipeline, of.pixel, arcsec) for path, of in receipts.items()}
+
+    def beyond_of(path: Path) -> Rows:
+        return _beyond(path, pipeline, receipts[path].pixel, arcsec)
+
+    beyond = dict(zip(receipts, for_each(beyond_of, receipts, directory), strict=True))
     to_come = Counter((pixel, receipts[path].sector) for path in beyond for pixel in beyond[path])
     waiting: dict[tuple[int, int], list[pa.Table]] = defaultdict(list)
     for path, rows in beyond.items():

@@ -31,7 +31,7 @@ class OpenBatch:
         size = len(slots)
         self._slots = slots
         self._series: Arrays = {
-            name: np.zeros((size, length), _dtype(values)) for name, values in like.series.items()
+            name: np.empty((size, length), _dtype(values)) for name, values in like.series.items()
         }
         self._headers: Arrays = {
             name: np.zeros(size, values.dtype) for name, values in like.headers.items()
@@ -53,10 +53,10 @@ class OpenBatch:
         for name, values in group.series.items():
             window = self._series[name][slot, : stop - start]
             if name == "time":
-                reference = group.headers["time_reference"][row]
-                np.subtract(values[start:stop], reference, out=window, casting="same_kind")
+                window[:] = values[start:stop] - group.headers["time_reference"][row]
             else:
                 window[:] = values[start:stop]
+        self._series["mask"][slot, stop - start :] = False
 
     def rows(self) -> Arrays:
         """Return what it holds; see `batches.Batches.draw`."""

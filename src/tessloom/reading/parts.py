@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 _FILES_A_SHARD = 8
 # Files whose row groups are mixed: neighbours on the sky are in one file, and share much else.
 _FILES_OPEN = 32
+
+
+class _RowGroup(NamedTuple):
+    path: Path
+    file: pq.ParquetFile
+    number: int
 
 
 class Part(NamedTuple):
@@ -100,7 +108,8 @@ def read_parts(
     random
         Mixes row groups of several files; None: they come in their order.
     threads
-        Whether Arrow decodes columns side by side.
+        Whether one is read ahead, its columns side by side; for a process that has the processor
+        for itself.
 
     Raises
     ------
@@ -110,23 +119,43 @@ def read_parts(
     for start in range(0, len(parts), _FILES_OPEN):
         with ExitStack() as opened:
             found = [
-                (path, file, number)
+                _RowGroup(path, file, number)
                 for path, row_group in parts[start : start + _FILES_OPEN]
                 for file in [_opened(opened, path)]
                 for number in (range(file.num_row_groups) if row_group is None else [row_group])
             ]
-            order = range(len(found)) if random is None else random.permutation(len(found))
-            for path, file, number in (found[place] for place in order):
-                try:
-                    table = file.read_row_group(number, columns, use_threads=threads)
-                except (OSError, pa.ArrowException) as error:
-                    raise damaged(path, error) from error
-                yield table
+            if random is not None:
+                found = [found[place] for place in random.permutation(len(found))]
+            read = partial(_read, columns, threads=threads)
+            yield from _one_ahead(read, found) if threads else map(read, found)
 
 
 def _opened(stack: ExitStack, path: Path) -> pq.ParquetFile:
     try:
         return stack.enter_context(open_parquet(path))
+    except (OSError, pa.ArrowException) as error:
+        raise damaged(path, error) from error
+
+
+def _one_ahead(
+    read: Callable[[_RowGroup], pa.Table], row_groups: Sequence[_RowGroup]
+) -> Iterator[pa.Table]:
+    """Yield what is read, while a thread reads the next."""
+    with ThreadPoolExecutor(1) as reader:
+        ahead = None
+        for row_group in row_groups:
+            done, ahead = ahead, reader.submit(read, row_group)
+            if done is not None:
+                yield done.result()
+                done = None
+        if ahead is not None:
+            yield ahead.result()
+
+
+def _read(columns: Sequence[str], row_group: _RowGroup, *, threads: bool) -> pa.Table:
+    path, file, number = row_group
+    try:
+        return file.read_row_group(number, columns, use_threads=threads).combine_chunks()
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, error) from error
 

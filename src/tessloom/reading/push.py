@@ -83,7 +83,8 @@ def push(place: Place, url: str, *, dry_run: bool = False, private: bool | None 
     root = open_directory(place)
     if not is_local(root):
         raise RequestError(
-            f"{place} is not on a local disk, from which alone the Hub's tool uploads"
+            f"{place} is not on a local disk, from which alone the Hub's tool uploads: copy the "
+            "dataset to one and push the copy"
         )
     if find_format(root) is None:
         raise RequestError(f"there is no tessloom dataset in {root}")

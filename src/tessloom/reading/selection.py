@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessloom.dataset.opening import arrow_filesystem
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 from tessloom.dataset.storage import is_local, store_of
-from tessloom.errors import RequestError
+from tessloom.errors import DatasetError, RequestError
 from tessloom.reading.condition import parse_condition
 
 if TYPE_CHECKING:
@@ -76,18 +78,25 @@ class Selection:
 
         A batch has rows of one file, so batches are as small as files are. Columns of the light
         curve that were asked for by name are columns of the batch.
+
+        Raises
+        ------
+        DatasetError
+            A file can't be read.
         """
         columns, where = self.columns, self.where
         if self.cone is not None:
             columns = columns | {name: pc.field(name) for name in ("ra", "dec")}
             box = self.cone.box()
             where = box if where is None else where & box
-        for batch in self._dataset().scanner(columns=columns, filter=where).to_batches():
-            if self.cone is not None:
-                ra, dec = (batch.column(name).to_numpy() for name in ("ra", "dec"))
-                batch = batch.filter(pa.array(self.cone.holds(ra, dec)))  # noqa: PLW2901
-            if len(batch):
-                yield batch.select(list(self.columns))
+        scanner = self._dataset().scanner(columns=columns, filter=where)
+        with _reading():
+            for batch in scanner.to_batches():
+                if self.cone is not None:
+                    ra, dec = (batch.column(name).to_numpy() for name in ("ra", "dec"))
+                    batch = batch.filter(pa.array(self.cone.holds(ra, dec)))  # noqa: PLW2901
+                if len(batch):
+                    yield batch.select(list(self.columns))
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -112,17 +121,32 @@ class Selection:
 
     def __len__(self) -> int:
         if self.cone is None:
-            return int(self._dataset().count_rows(filter=self.where))
+            scanner = self._dataset().scanner(filter=self.where)
+            with _reading():
+                return int(scanner.count_rows())
         return sum(map(len, self.to_batches()))
 
     def _dataset(self) -> ds.Dataset:
         import pyarrow.dataset as ds  # noqa: PLC0415 - it brings pandas along where there is one
 
         if self.paths and not is_local(self.paths[0]):
-            store, _ = store_of(self.paths[0])
+            store = arrow_filesystem(self.paths)
             names = [store_of(path)[1] for path in self.paths]
             return ds.dataset(names, self.schema, format="parquet", filesystem=store)
         return ds.dataset([str(path) for path in self.paths], self.schema, format="parquet")
+
+
+@contextlib.contextmanager
+def _reading() -> Iterator[None]:
+    """Turn what Arrow raises while it reads into a `DatasetError`."""
+    try:
+        yield
+    except DatasetError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"a file of the dataset can't be read ({error}): tessloom verify names what is damaged"
+        ) from error
 
 
 def _projection(schema: pa.Schema, columns: Iterable[str] | None) -> dict[str, pc.Expression]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     # Arrays of equal first axes, by name.
     Arrays = dict[str, npt.NDArray[Any]]
 
+# Cadences whose flags are looked at together: what is computed stays in a processor's cache.
+_AT_A_TIME = 2**15
+
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
@@ -101,10 +104,7 @@ class RowGroup:
             starts += (_fractions(headers, key) * free).astype(np.int64)
         stops = np.minimum(stops, starts + windows.length)
         has_time = np.isfinite(series["time"])
-        mask = has_time & np.isfinite(series["flux"])
-        for column, bits in windows.bits.items():
-            flags = series[column]
-            mask &= (flags & np.int64(bits).astype(flags.dtype)) == 0
+        mask = _usable(windows, series, has_time)
         if windows.reference is None:
             headers["time_reference"] = _first_times(series["time"], has_time, starts, stops)
         else:
@@ -122,6 +122,21 @@ class RowGroup:
 
     def __len__(self) -> int:
         return len(self.starts)
+
+
+def _usable(
+    windows: Windows, series: Arrays, has_time: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    """Return which cadences have a time and a flux, and no flag that takes them out."""
+    usable = np.empty_like(has_time)
+    for start in range(0, len(usable), _AT_A_TIME):
+        some = slice(start, start + _AT_A_TIME)
+        good = np.isfinite(series["flux"][some], out=usable[some])
+        good &= has_time[some]
+        for column, bits in windows.bits.items():
+            flags = series[column][some]
+            good &= (flags & np.int64(bits).astype(flags.dtype)) == 0
+    return usable
 
 
 def _first_times(
