@@ -4,13 +4,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 # A second environment, with the last Hugging Face datasets that runs loading scripts.
 DATASETS3 := $(VENV)/datasets3
+# A third one, as lightkurve does not go with the pandas that lsdb wants.
+LIGHTKURVE := $(VENV)/lightkurve
 
 .PHONY: demo test lint docs torch bench load fuzz lock clean
 
 demo: $(VENV)/installed
 	$(BIN)/tessloom build qlp tglc spoc --sector 23 --tiny --archive demo --out demo-data
 
-test: $(VENV)/installed-for-development $(DATASETS3)/installed
+test: $(VENV)/installed-for-development $(DATASETS3)/installed $(LIGHTKURVE)/installed
 	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: $(VENV)/installed-for-development
@@ -55,6 +57,9 @@ lock: $(VENV)/installed-for-development
 	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make lock" \
 		pyproject.toml --group datasets3 --output-file requirements-datasets3.txt
+	$(BIN)/uv pip compile --quiet --universal --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make lock" \
+		pyproject.toml --group lightkurve --output-file requirements-lightkurve.txt
 
 clean:
 	rm -rf $(VENV) demo-data site .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -69,8 +74,8 @@ $(VENV)/installed-for-development: $(VENV)/installed requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@
 
-$(DATASETS3)/installed: $(VENV)/installed requirements-datasets3.txt
-	$(BIN)/python -m venv $(DATASETS3)
-	$(DATASETS3)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--editable . --requirement requirements-datasets3.txt
+$(DATASETS3)/installed $(LIGHTKURVE)/installed: $(VENV)/%/installed: $(VENV)/installed requirements-%.txt
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable . --requirement requirements-$*.txt
 	touch $@

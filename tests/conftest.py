@@ -94,6 +94,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def hdf5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a dataset in the Multimodal Universe's format, of two pipelines."""
+    out = tmp_path_factory.mktemp("hdf5") / "built"
+    tessloom.build(["qlp", "spoc"], sector=23, out=out, archive="demo", limit=6, format="hdf5")
+    return out
+
+
+@pytest.fixture(scope="session")
 def realdata() -> Path:
     """Return the folder of real files; skip where there is none."""
     if not REALDATA.is_dir():

@@ -22,6 +22,32 @@ from tessloom.demo.products import light_curves
 from tessloom.pipelines import PIPELINES
 
 NAMES = ("qlp", "tglc", "spoc")
+# What all pipelines have under one name, and where their FITS files have it; an error of the whole
+# light curve is a card of the second header.
+FITS_SERIES: dict[str, dict[str, tuple[str, ...]]] = {
+    "qlp": {
+        "time": ("TIME",),
+        "flux": ("KSPSAP_FLUX", "DET_FLUX"),
+        "flux_err": ("KSPSAP_FLUX_ERR", "DET_FLUX_ERR"),
+        "quality": ("QUALITY",),
+    },
+    "tglc": {
+        "time": ("time",),
+        "flux": ("cal_aper_flux",),
+        "flux_err": ("CAPE_ERR",),
+        "quality": ("TESS_flags",),
+    },
+    "spoc": {
+        "time": ("TIME",),
+        "flux": ("PDCSAP_FLUX",),
+        "flux_err": ("PDCSAP_FLUX_ERR",),
+        "quality": ("QUALITY",),
+    },
+}
+ROOT = Path(__file__).parents[1]
+# The Pythons of environments that `make test` makes beside the one it runs in.
+DATASETS3 = ROOT / ".venv" / "datasets3" / "bin" / "python"
+LIGHTKURVE = ROOT / ".venv" / "lightkurve" / "bin" / "python"
 COMMAND = [str(Path(sys.executable).with_name("tessloom"))]
 
 
@@ -50,6 +76,24 @@ def fetch(address: str) -> bytes:
     with urllib.request.urlopen(address) as response:  # noqa: S310 - the server on the loopback
         body: bytes = response.read()
     return body
+
+
+def fits_series(address: str, name: str, sector: int, star: int) -> dict[str, npt.NDArray[Any]]:
+    """Return time, flux, flux_err and quality of a star's file as astropy reads it."""
+    (path,) = (path for (of, *_), path in demo_paths(name, sector).items() if of == star)
+    series = {}
+    with fits.open(io.BytesIO(fetch(address + path))) as hdus:
+        records, header = hdus[1].data, hdus[1].header
+        for column, places in FITS_SERIES[name].items():
+            place = next(place for place in places if place in (*records.names, *header))
+            if place in records.names:
+                series[column] = native(records[place])
+            else:
+                series[column] = np.full(len(records), np.float32(float(header[place])))
+    if series["quality"].dtype == np.int16:  # sixteen bits without a sign
+        series["quality"] = series["quality"].view(np.uint16).astype(np.int32)
+    assert [values.dtype.str[1:] for values in series.values()] == ["f8", "f4", "f4", "i4"]
+    return series
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

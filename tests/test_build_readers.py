@@ -88,21 +88,6 @@ def test_lsdb_finds_all_sectors_of_a_star_through_the_index(
     assert set(stars[column]) == {identifier}
 
 
-def test_lsdb_reads_the_same_time_in_double(dataset: Path) -> None:
-    stars = open_with_lsdb(dataset / "tglc").compute()
-    expected = read_table(dataset, "tglc")
-    star = stars.iloc[7]
-    row = expected.filter(
-        pa.compute.and_(
-            pa.compute.equal(expected["gaia_dr3_id"], int(star["gaia_dr3_id"])),
-            pa.compute.equal(expected["sector"], int(star["sector"])),
-        )
-    )
-    times = np.asarray(star["lightcurve"]["time"], np.float64)
-    assert stars["lightcurve.time"].dtype.pyarrow_dtype == pa.float64()
-    assert times.tobytes() == row["lightcurve"][0]["time"].values.to_numpy().tobytes()
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_hugging_face_loads_one_split_a_sector_offline(
     name: str, dataset: Path, tmp_path: Path
@@ -118,23 +103,6 @@ def test_hugging_face_loads_one_split_a_sector_offline(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_hugging_face_keeps_time_in_double_when_asked(
-    name: str, dataset: Path, tmp_path: Path
-) -> None:
-    import datasets
-
-    stars = datasets.load_dataset(str(dataset), name, split="s0024", cache_dir=str(tmp_path))
-    table = read_table(dataset, name, 24)
-    for star, expected in zip(
-        stars.with_format("numpy", dtype=None), table["lightcurve"], strict=True
-    ):
-        time = star["lightcurve"]["time"]
-        assert time.dtype == np.float64
-        assert time.tobytes() == expected["time"].values.to_numpy().tobytes()
-        assert star["lightcurve"]["flux"].dtype == np.float32
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_hugging_face_streams_the_same_rows(name: str, dataset: Path) -> None:
     import datasets
 
@@ -142,15 +110,6 @@ def test_hugging_face_streams_the_same_rows(name: str, dataset: Path) -> None:
     for sector in SECTORS[name]:
         streamed = [star["object_id"] for star in streams[f"s{sector:04d}"]]
         assert streamed == read_table(dataset, name, sector)["object_id"].to_pylist()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_pandas_opens_the_directory(name: str, dataset: Path) -> None:
-    import pandas as pd
-
-    stars = pd.read_parquet(dataset / name / "catalog" / "dataset")
-    assert len(stars) == len(read_table(dataset, name))
-    assert stars["lightcurve"][0]["time"].dtype == np.float64
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -246,22 +205,6 @@ def card(dataset: Path) -> tuple[dict[str, Any], str]:
 
     loaded = RepoCard.load(dataset / "README.md", ignore_metadata_errors=False)
     return loaded.data.to_dict(), loaded.text
-
-
-def test_the_card_declares_a_config_for_each_pipeline_and_a_split_for_each_sector(
-    dataset: Path,
-) -> None:
-    data, text = card(dataset)
-    splits = {
-        config["config_name"]: [files["split"] for files in config["data_files"]]
-        for config in data["configs"]
-    }
-    assert splits == {name: [f"s{s:04d}" for s in SECTORS[name]] for name in NAMES}
-    for config in data["configs"]:
-        for files in config["data_files"]:
-            assert list(dataset.glob(files["path"]))
-    assert data["license"]
-    assert all(PIPELINES[name].citation in text for name in NAMES)
 
 
 def test_synthetic_light_curves_are_marked_on_the_card_the_receipts_and_the_status(

@@ -17,25 +17,15 @@ from support import NAMES, partition_files, read_table
 from tessloom.dataset.citations import bibtex
 from tessloom.dataset.splits import Splits
 from tessloom.demo import DemoServer, Faults
-from tessloom.errors import DatasetError
 from tessloom.pipelines import PIPELINES
 
 SECTORS = {"qlp": [23, 24, 56], "tglc": [23, 24], "spoc": [23, 24, 56]}
-# rdflib, which mlcroissant stands on, calls what it uses itself deprecated.
-CROISSANT_WARNS = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated")
 CODE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
 @pytest.fixture(scope="module")
 def text(dataset: Path) -> str:
     return (dataset / "README.md").read_text("utf-8")
-
-
-@pytest.fixture(scope="module")
-def hdf5(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("hdf5") / "built"
-    tessloom.build(["qlp", "spoc"], sector=23, out=out, archive="demo", limit=6, format="hdf5")
-    return out
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -50,7 +40,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def in_bytes(size: str) -> float:
     number, unit = size.split()
-    return float(number) * {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
+    return float(number) * {"bytes": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9}[unit]
 
 
 def test_the_card_has_the_numbers_of_each_pipeline(text: str, dataset: Path) -> None:
@@ -78,6 +68,22 @@ def test_the_card_has_the_numbers_of_each_sector(text: str, dataset: Path) -> No
         assert in_bytes(size) == pytest.approx(sum(p.stat().st_size for p in own), rel=0.01)
 
 
+def test_the_card_declares_a_config_for_each_pipeline_and_a_split_for_each_sector(
+    dataset: Path, text: str
+) -> None:
+    data = DatasetCard.load(dataset / "README.md").data.to_dict()
+    splits = {
+        config["config_name"]: [files["split"] for files in config["data_files"]]
+        for config in data["configs"]
+    }
+    assert splits == {name: [f"s{s:04d}" for s in SECTORS[name]] for name in NAMES}
+    for config in data["configs"]:
+        for files in config["data_files"]:
+            assert list(dataset.glob(files["path"]))
+    assert data["license"]
+    assert all(PIPELINES[name].citation in text for name in NAMES)
+
+
 @pytest.mark.parametrize("kind", ["parquet", "hdf5"])
 def test_what_could_not_be_had_stands_on_the_card_with_its_reasons(
     kind: str, tmp_path: Path
@@ -99,6 +105,16 @@ def test_one_light_curve_that_is_missing_is_never_rounded_away() -> None:
 
     assert _share(SectorSummary(asked=1_000_000, written=999_999)) == "99.9 %"
     assert _share(SectorSummary(asked=1_000_000, written=1_000_000)) == "100 %"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (999_499, "999 kB"), (999_700, "1 MB"), (4.5e13, "45 TB")],
+)
+def test_a_size_has_three_digits_and_a_unit(size: float, text: str) -> None:
+    from tessloom.dataset.summary import size_text
+
+    assert size_text(size) == text
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -213,82 +229,20 @@ def test_the_bibtex_of_a_pipeline_agrees_with_its_bibcodes(name: str) -> None:
 
 @pytest.mark.parametrize("kind", ["parquet", "hdf5"])
 def test_a_build_with_nothing_new_leaves_the_card_as_it_is(kind: str, tmp_path: Path) -> None:
-    read = []
-    for _ in range(2):
-        report = tessloom.build(
-            "tglc", sector=23, out=tmp_path, archive="demo", limit=5, format=kind
-        )
-        croissant = json.loads((tmp_path / "croissant.json").read_text())
-        read.append(((tmp_path / "README.md").read_bytes(), croissant | {"datePublished": ""}))
-    assert report.built == 0
-    assert read[0] == read[1]
+    def build(name: str) -> tessloom.Report:
+        return tessloom.build(name, sector=23, out=tmp_path, archive="demo", limit=5, format=kind)
 
-
-def test_somebody_s_own_croissant_file_is_not_replaced(tmp_path: Path) -> None:
-    own = tmp_path / "croissant.json"
-    own.write_text('{"name": "mine"}')
-    with pytest.raises(DatasetError, match=r"croissant\.json was not written by tessloom"):
-        tessloom.build("qlp", sector=23, out=tmp_path, archive="demo", limit=1)
-    assert own.read_text() == '{"name": "mine"}'
-
-
-def croissant(root: Path) -> Any:
-    import mlcroissant
-
-    return mlcroissant.Dataset(jsonld=root / "croissant.json")
-
-
-@CROISSANT_WARNS
-def test_the_croissant_file_is_valid_without_a_warning(dataset: Path, hdf5: Path) -> None:
-    for root, names in ((dataset, NAMES), (hdf5, ("qlp", "spoc"))):
-        loaded = croissant(root)
-        issues = loaded.metadata.ctx.issues
-        assert (issues.errors, issues.warnings) == (set(), set())
-        assert [record_set.id for record_set in loaded.metadata.record_sets] == list(names)
-
-
-@CROISSANT_WARNS
-def test_the_croissant_file_has_licence_citation_and_units(dataset: Path) -> None:
-    assert json.loads((dataset / "croissant.json").read_text())["isLiveDataset"] is True
-    metadata = croissant(dataset).metadata
-    assert metadata.license == ["https://creativecommons.org/licenses/by/4.0/"]
-    assert metadata.cite_as == bibtex(PIPELINES[name] for name in NAMES)
-    for record_set in metadata.record_sets:
-        fields = {field.id: field for field in record_set.fields}
-        assert fields[f"{record_set.id}/ra"].description == "Right ascension, ICRS [deg]"
-        lists = {field.id: field for field in fields[f"{record_set.id}/lightcurve"].sub_fields}
-        assert lists[f"{record_set.id}/lightcurve/time"].description.endswith("[d]")
-
-
-@CROISSANT_WARNS
-@pytest.mark.parametrize("name", NAMES)
-def test_mlcroissant_reads_every_light_curve_in_its_own_types(name: str, dataset: Path) -> None:
-    records = list(croissant(dataset).records(name))
-    table = read_table(dataset, name)
-    found = {(record[f"{name}/object_id"].decode(), record[f"{name}/sector"]) for record in records}
-    assert found == set(zip(*(table[c].to_pylist() for c in ("object_id", "sector")), strict=True))
-    by_id = {(row["object_id"], row["sector"]): row for row in table.slice(0, 3).to_pylist()}
-    for record in records:
-        key = (record[f"{name}/object_id"].decode(), record[f"{name}/sector"])
-        if key in by_id:
-            series = record[f"{name}/lightcurve"]
-            for column, dtype in (("time", np.float64), ("flux", np.float32)):
-                values = series[f"{name}/lightcurve/{column}"]
-                expected = np.array(by_id[key]["lightcurve"][column], dtype)
-                assert np.array(values, dtype).tobytes() == expected.tobytes()
-                assert values[0].dtype == dtype
-
-
-def test_hugging_face_is_not_led_astray_by_the_croissant_file(
-    dataset: Path, hdf5: Path, tmp_path: Path
-) -> None:
-    import datasets
-
-    for root, split in ((dataset, "s0023"), (hdf5, "train")):
-        assert (root / "croissant.json").exists()
-        stars = datasets.load_dataset(str(root), "qlp", split=split, cache_dir=str(tmp_path))
-        assert {"object_id", "ra", "dec"} <= set(stars.column_names)
-        assert len(stars) > 0
+    build("tglc")
+    card, croissant = tmp_path / "README.md", tmp_path / "croissant.json"
+    # As if it had been built some days ago.
+    dated = re.sub(r'("datePublished": ")[\d-]+', r"\g<1>2020-02-29", croissant.read_text("utf-8"))
+    croissant.write_text(dated, "utf-8")
+    before = [card.read_bytes(), croissant.read_bytes()]
+    assert b"2020-02-29" in before[1]
+    assert build("tglc").built == 0
+    assert [card.read_bytes(), croissant.read_bytes()] == before
+    assert build("qlp").built > 0
+    assert b"2020-02-29" not in croissant.read_bytes()
 
 
 def test_the_card_of_hdf5_describes_its_arrays(hdf5: Path) -> None:

@@ -2,7 +2,8 @@
 
 A page is run as one script, from its first block to its last, in a directory that has nothing but
 ``demo-data`` as the page names it. A block that is not run has a comment with the reason before it:
-``<!-- not run: needs MAST -->``. Blocks of ``text`` are output, files and the like.
+``<!-- not run: needs MAST -->``. Blocks of ``text`` are output, files and the like. What needs
+lightkurve runs in an environment of its own, after the blocks of Python before it in its section.
 """
 
 import importlib.util
@@ -16,24 +17,34 @@ from pathlib import Path
 
 import pytest
 
-from support import COMMAND, NAMES, run
+from support import COMMAND, LIGHTKURVE, NAMES, ROOT, run
 
-ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # One at a time on a worker: a page's blocks are as many processes as there are cores already.
 pytestmark = pytest.mark.xdist_group("documentation")
 _REASON = re.compile(r"<!-- not run: (.*\S) -->")
-_NEEDS = re.compile(r"needs (torch|lightkurve)\b")
+_NEEDS = re.compile(r"needs (torch)\b")
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of a page; `line` is the number of its first line of code."""
+    """A fenced block of a page.
+
+    Attributes
+    ----------
+    line
+        Number of its first line of code.
+    reason
+        Why it is not run, where the page says so.
+    section
+        The heading, of the second level, that it stands under.
+    """
 
     language: str
     code: str
     line: int
     reason: str | None
+    section: str
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -51,7 +62,8 @@ def blocks_of(page: Path) -> list[Block]:
         match = _REASON.fullmatch(before[0].strip()) if before else None
         reason = match.group(1) if match else None
         code = "\n".join(lines[start + 1 : number])
-        found.append(Block(lines[start].removeprefix("```"), code, start + 2, reason))
+        section = next((text for text in reversed(lines[:start]) if text.startswith("## ")), "")
+        found.append(Block(lines[start].removeprefix("```"), code, start + 2, reason, section))
         start = None
     assert start is None, f"{page.name}:{start}: the block has no end"
     return found
@@ -111,10 +123,35 @@ def test_every_block_is_run_or_says_why_not(page: Path) -> None:
 )
 def test_the_blocks_of_a_page_run_from_first_to_last(page: Path, folder: Path) -> None:
     blocks = [block for block in blocks_of(page) if block.language != "text" and is_run(block)]
+    run_blocks(page, blocks, folder, sys.executable)
+
+
+@pytest.mark.parametrize(
+    ("page", "block"),
+    [
+        pytest.param(page, block, id=f"{page.stem}:{block.line}")
+        for page in PAGES
+        for block in blocks_of(page)
+        if (block.reason or "").startswith("needs lightkurve")
+    ],
+)
+def test_what_needs_lightkurve_runs_where_it_is(page: Path, block: Block, folder: Path) -> None:
+    if not LIGHTKURVE.exists():
+        pytest.skip("needs an environment for lightkurve: make test makes it")
+    before = [
+        other
+        for other in blocks_of(page)
+        if (other.language, other.section) == ("python", block.section) and other.line < block.line
+    ]
+    run_blocks(page, [*before, block], folder, str(LIGHTKURVE))
+
+
+def run_blocks(page: Path, blocks: list[Block], folder: Path, python: str) -> None:
+    """Run blocks of a page as one script, and fail as it does."""
     script = folder / page.with_suffix(".py").name.replace("-", "_")
     script.write_text(script_of(blocks), "utf-8")
     done = subprocess.run(
-        [sys.executable, script.name],
+        [python, script.name],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -269,36 +269,6 @@ def test_an_astropy_time_series_keeps_time_and_units(
         assert str(unit or "").replace(" ", "") == light_curve.units.get(column, "")
 
 
-def test_lightkurve_flattens_and_searches_for_periods(curves: dict[str, LightCurve]) -> None:
-    pytest.importorskip("lightkurve")
-    theirs = curves["spoc"].clean().stitch("median").to_lightkurve()
-    np.testing.assert_allclose(theirs.time.value, curves["spoc"].clean().time, rtol=0, atol=1e-9)
-    assert len(theirs.flatten()) == len(theirs)
-    assert theirs.to_periodogram("bls").period_at_max_power.unit == "d"
-
-
-def test_lightkurve_is_told_what_stitch_did_and_writes_several_sectors(
-    curves: dict[str, LightCurve], tmp_path: Path
-) -> None:
-    pytest.importorskip("lightkurve")
-    clean = {name: curves[name].clean() for name in NAMES}
-    normalised = {
-        (name, how): clean[name].stitch(how).to_lightkurve().meta["NORMALIZED"]
-        for name in NAMES
-        for how in ("median", "offset", "none")
-    }
-    assert normalised == {
-        (name, how): how == "median" or (how == "none" and name != "spoc")
-        for name, how in normalised
-    }
-    both = clean["spoc"].to_lightkurve()
-    assert both.meta["SECTOR"] is None
-    both.to_fits(path=tmp_path / "both.fits", overwrite=True)
-    assert len(fits.getdata(tmp_path / "both.fits", 1)) == len(both)
-    np.testing.assert_array_equal(both.sector, clean["spoc"]["sector"])
-    assert clean["spoc"].parts()[1].to_lightkurve().sector == 24
-
-
 def test_a_package_that_is_missing_is_named(
     curves: dict[str, LightCurve], monkeypatch: pytest.MonkeyPatch
 ) -> None:

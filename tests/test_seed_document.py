@@ -12,9 +12,9 @@ import h5py
 import pytest
 from astropy.table import Table
 
-ROOT = Path(__file__).parents[1]
+from support import DATASETS3, ROOT
+
 DOCUMENT = ROOT / ".." / "shared" / "seed" / "README-tess-ffi-dataset-builders.md"
-DATASETS3 = ROOT / ".venv" / "datasets3" / "bin" / "python"
 ENTRY_POINTS = ("build_parent_sample.py", "qlp.py", "spoc.py", "tglc.py")
 # What the document leaves to its reader to set before its blocks of Python.
 GIVEN = """

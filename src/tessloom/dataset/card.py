@@ -9,6 +9,7 @@ from tessloom.dataset.citations import bibtex
 from tessloom.dataset.croissant import check_croissant
 from tessloom.dataset.layout import CARD, write_text
 from tessloom.dataset.splits import read_splits
+from tessloom.dataset.summary import size_text
 from tessloom.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _contents(summaries: Sequence[Summary]) -> Iterator[str]:
         yield (
             f"| `{pipeline.name}` | {pipeline.title} | "
             f"{', '.join(map(str, summary.written_sectors))} | {stars} | {total.written:,} | "
-            f"{_share(total)} | {_size(total.size)} |"
+            f"{_share(total)} | {size_text(total.size)} |"
         )
     yield from ("", "| config | sector | light curves | asked for | | size | could not be had |")
     yield "|---|---|---|---|---|---|---|"
@@ -163,7 +164,7 @@ def _contents(summaries: Sequence[Summary]) -> Iterator[str]:
             failures = ", ".join(f"{n:,} {reason}" for reason, n in sorted(sector.failures.items()))
             yield (
                 f"| `{summary.pipeline.name}` | {number} | {sector.written:,} | {sector.asked:,} | "
-                f"{_share(sector)} | {_size(sector.size)} | {failures or '—'} |"
+                f"{_share(sector)} | {size_text(sector.size)} | {failures or '—'} |"
             )
 
 
@@ -183,10 +184,3 @@ def _share(sector: SectorSummary) -> str:
     if sector.written >= sector.asked:
         return "100 %"
     return f"{int(1000 * sector.written / sector.asked) / 10} %"
-
-
-def _size(size: int) -> str:
-    number, units = float(size), ["B", "kB", "MB", "GB", "TB"]
-    while number >= 1000 and len(units) > 1:
-        number, units = number / 1000, units[1:]
-    return f"{number:.3g} {units[0]}" if number < 999.5 else f"{number:.0f} {units[0]}"

@@ -6,6 +6,7 @@ The vocabulary is that of Croissant 1.0, http://mlcommons.org/croissant/1.0.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from tessloom.dataset.summary import Summary
 
 CROISSANT = "croissant.json"
+_DATE = re.compile(r'"datePublished": "[\d-]+"')
+# Where MAST keeps all three pipelines.
+_HLSP = "https://archive.stsci.edu/hlsp"
 _LICENCES = {"cc-by-4.0": "https://creativecommons.org/licenses/by/4.0/"}
 _TYPES = {
     "bool": "sc:Boolean",
@@ -92,8 +96,12 @@ def check_croissant(root: Path) -> None:
 
 
 def write_croissant(root: Path, files: Sequence[Files]) -> None:
-    """Write the Croissant file of a dataset."""
-    write_text(root / CROISSANT, json.dumps(describe(files), indent=1, ensure_ascii=False) + "\n")
+    """Write the Croissant file of a dataset, unless only its date would change."""
+    path = root / CROISSANT
+    text = json.dumps(describe(files), indent=1, ensure_ascii=False) + "\n"
+    stored = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    if _DATE.sub("", stored) != _DATE.sub("", text):
+        write_text(path, text)
 
 
 def describe(files: Sequence[Files]) -> dict[str, Any]:
@@ -111,12 +119,12 @@ def describe(files: Sequence[Files]) -> dict[str, Any]:
         "description": f"Light curves of {titles} from the TESS full-frame images, one record a "
         f"(sector, target), as {SOFTWARE} wove them." + (warning if synthetic else ""),
         "license": [_LICENCES.get(name, name) for name in sorted({p.licence for p in pipelines})],
-        "url": pipelines[0].homepage,
+        "url": pipelines[0].homepage if len(pipelines) == 1 else _HLSP,
         "sameAs": [f"https://doi.org/{pipeline.doi}" for pipeline in pipelines],
         "creator": {
             "@type": "sc:Organization",
             "name": f"The authors of {titles}",
-            "url": "https://archive.stsci.edu/hlsp",
+            "url": _HLSP,
         },
         "keywords": ["astronomy", "TESS", "light curves", *(p.name for p in pipelines)],
         "datePublished": datetime.now(UTC).strftime("%Y-%m-%d"),

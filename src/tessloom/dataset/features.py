@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessloom.dataset.nulls import filled
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 from tessloom.errors import RequestError
 from tessloom.healpix import ORDER, coarser, healpix_29, is_position
@@ -96,10 +97,10 @@ def standard_rows(batch: pa.RecordBatch, features: Sequence[Feature]) -> Standar
             found = [light_curves.field(name).flatten() for name in feature.sources]
             values = _first_known(found)
             if values.null_count < len(values) or not feature.optional:
-                series[feature.name] = _filled(values, feature.dtype)
+                series[feature.name] = _typed(values, feature.dtype)
         else:
             found = [batch.column(name) for name in feature.sources]
-            scalars[feature.name] = _filled(_first_known(found), feature.dtype)
+            scalars[feature.name] = _typed(_first_known(found), feature.dtype)
     pixels = coarser(batch.column(HEALPIX).to_numpy(), HEALPIX_ORDER)
     scalars |= {
         "object_id": np.array(batch.column("object_id").to_pylist(), object),
@@ -115,14 +116,9 @@ def _first_known(arrays: Sequence[pa.Array]) -> pa.Array:
     return known[0] if len(known) == 1 else pc.coalesce(*known)
 
 
-def _filled(values: pa.Array, dtype: str | None) -> npt.NDArray[Any]:
-    if values.null_count:
-        nothing: float | bool = np.nan if pa.types.is_floating(values.type) else 0
-        if pa.types.is_boolean(values.type):
-            nothing = False
-        values = pc.fill_null(values, nothing)
-    filled: npt.NDArray[Any] = values.to_numpy(zero_copy_only=False)
-    return filled if dtype is None else filled.astype(dtype)
+def _typed(values: pa.Array, dtype: str | None) -> npt.NDArray[Any]:
+    array = filled(values)
+    return array if dtype is None else array.astype(dtype)
 
 
 def dataset_rows(

@@ -123,7 +123,7 @@ def file_sizes(directory: Path, paths: Iterable[Path]) -> dict[Path, int]:
 def size_text(size: float) -> str:
     """Return a number of bytes as people read it."""
     for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
+        if size < 999.5:  # what is above is not rounded to "1e+03"
             return f"{size:.3g} {unit}"
         size /= 1000
     return f"{size:.3g} TB"

@@ -69,6 +69,7 @@ def to_lightkurve(light_curve: LightCurve) -> LightkurveLightCurve:
         "MISSION": "TESS",
         # Its to_fits takes one number, or none.
         "SECTOR": shared.get("sector"),
+        "SECTORS": list(light_curve.sectors),
         "CAMERA": shared.get("camera"),
         "CCD": shared.get("ccd"),
         "RA": first["ra"],

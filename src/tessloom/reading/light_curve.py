@@ -36,8 +36,8 @@ class LightCurve:
     """A star's light curve: ``light_curve["background"]`` is a column, ``len`` the cadences.
 
     Its parts are the light curves of single sectors, and of single CCDs where a star lies on two,
-    by sector, camera and CCD; the columns are theirs, end to end. ``light_curve["sector"]``, ``camera``
-    and ``ccd`` are the values at each cadence. ``light_curve[:100]``,
+    by sector, camera and CCD; the columns are theirs, end to end. ``light_curve["sector"]``,
+    ``camera`` and ``ccd`` are the values at each cadence. ``light_curve[:100]``,
     ``light_curve[light_curve.quality == 0]`` or an array of numbers takes these cadences of all
     columns, and the parts that they are of. To iterate, take `columns`, or `parts`.
 
@@ -235,6 +235,9 @@ class LightCurve:
 
     def to_lightkurve(self) -> LightkurveLightCurve:
         """Return lightkurve's ``TessLightCurve`` (``tessloom[lightkurve]``).
+
+        Its ``meta`` has ``SECTORS`` of all parts, and ``SECTOR``, ``CAMERA`` and ``CCD`` where they
+        are the same in all: they become cards of a FITS header, which holds one value each.
 
         Raises
         ------

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tessloom.dataset.nulls import filled
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.schema import HEALPIX, LIGHT_CURVE
 
@@ -67,13 +68,6 @@ def lists(array: pa.ListArray) -> list[npt.NDArray[Any] | None]:
             elements.slice(start, stop - start) for start, stop in pairwise(offsets.tolist())
         )
     ]
-
-
-def filled(values: pa.Array) -> npt.NDArray[Any]:
-    """Return values as numpy has them: for nulls NaN, or 0 among integers."""
-    if values.null_count:
-        values = values.fill_null(np.nan if pa.types.is_floating(values.type) else 0)
-    return np.asarray(values)
 
 
 @cache

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tessloom.dataset.nulls import filled
 from tessloom.dataset.schema import LIGHT_CURVE
 from tessloom.dataset.splits import star_fractions
-from tessloom.reading.rows import filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
