@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _CROPS = ("random", "start")
 _IDS = ("tic_id", "gaia_dr3_id", "sector")
-_SHUFFLE_BUFFER = 8192
+_SHUFFLE_BUFFER = 4096
 # Beyond any time that TESS will see; whoever gives JD is told so.
 _LATEST_BTJD = 20_000.0
 

@@ -340,7 +340,7 @@ class Catalogue:
             good to some 10 seconds; it is good to a second up to 128 days from here. None: from
             the first time of what is left of each light curve.
         shuffle_buffer
-            Light curves among which batches are mixed; 0: in the dataset's order. None: 8,192, but
+            Light curves among which batches are mixed; 0: in the dataset's order. None: 4,096, but
             0 for ``validation`` and ``test``.
         drop_last
             Whether batches that are not full are left out; each worker has one at its end.
