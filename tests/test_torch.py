@@ -1,16 +1,19 @@
 """PyTorch's view of a dataset: workers, ranks and epochs."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tessloom
+from drawn import ids_in, stored_ids
+from support import read_table
 from tessloom.errors import NotInDatasetError, RequestError
-from test_training import ids_in, stored_ids
 
 torch = pytest.importorskip("torch")
 
@@ -84,3 +87,35 @@ def test_what_is_not_there_is_an_error_before_training(dataset: Path) -> None:
         catalogue.torch(sector=99)
     with pytest.raises(RequestError, match="give a list"):
         catalogue.torch("flux")
+
+
+def test_header_values_come_along_and_choose(dataset: Path) -> None:
+    table = read_table(dataset, "qlp")
+    rows = zip(*(table[c].to_pylist() for c in ("tic_id", "sector", "tess_mag")), strict=True)
+    expected = {(tic, sector): magnitude for tic, sector, magnitude in rows}
+    bright = {key for key, magnitude in expected.items() if magnitude < 11}
+    stars = tessloom.open(dataset)["qlp"].torch(
+        ["flux", "tess_mag", "teff"], where="tess_mag < 11", length=9, min_cadences=0
+    )
+    found = {}
+    for batch in stars:
+        assert {batch[name].numpy().dtype for name in ("tess_mag", "teff")} == {np.dtype("f4")}
+        for tic, sector, magnitude in zip(
+            *(batch[name].tolist() for name in ("tic_id", "sector", "tess_mag")), strict=True
+        ):
+            found[tic, sector] = magnitude
+    assert set(found) == bright != set(expected)
+    assert all(found[key] == pytest.approx(expected[key]) for key in found)
+    assert stars.count() == len(bright)
+
+
+def test_the_splits_are_the_dataset_s_own(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(dataset, out)
+    tessloom.record_splits(out, tessloom.Splits(train=0.3, validation=0.3, test=0.4))
+    catalogue = tessloom.open(out)["tglc"]
+    own = catalogue.torch(split="train").count()
+    usual = catalogue.torch(split="train", splits=tessloom.Splits()).count()
+    assert 0 < own < usual < stored_ids(out, "tglc").total()
+    with pytest.raises(RequestError, match="say which split"):
+        catalogue.torch(splits=tessloom.Splits())

@@ -217,7 +217,7 @@ class Batches:
             batches = table.to_batches()
             del table  # memory that is given back is used for the next row group
             while batches:
-                yield self._row_group(batches.pop(), key)
+                yield self._row_group(batches.pop(0), key)
 
     def _row_group(self, batch: pa.RecordBatch, key: int) -> RowGroup:
         return RowGroup.of(self._windows, batch, self._chosen(batch), key)
