@@ -390,12 +390,19 @@ def test_a_push_from_a_store_says_what_to_do_instead(
 
 
 Use = Callable[[tessloom.Dataset], object]
+
+
+def first_batch(dataset: tessloom.Dataset) -> object:
+    pytest.importorskip("torch")
+    return next(iter(dataset["qlp"].torch()))
+
+
 READERS: dict[str, Use] = {
     "light_curve": lambda dataset: dataset["qlp"].light_curve(tic=shared_ids("qlp")[0]),
     "cone": lambda dataset: dataset["qlp"].cone(0, 0, 180).to_arrow(),
     "select": lambda dataset: dataset["qlp"].select(["tic_id"]).to_arrow(),
     "len": lambda dataset: len(dataset["qlp"].select(["tic_id"], "tess_mag < 10")),
-    "torch": lambda dataset: next(iter(dataset["qlp"].torch())),
+    "torch": first_batch,
     "to_hf": lambda dataset: dataset["qlp"].to_hf(),
     "write_margin": lambda dataset: dataset["qlp"].write_margin(),
 }
@@ -431,8 +438,6 @@ def refuse_to_give_light_curves(line: str) -> int:
 def test_a_store_that_refuses_is_a_clear_error_that_blames_no_file(
     reader: str, refuse: Callable[[str], int], opened: tessloom.Dataset, store: ObjectStore
 ) -> None:
-    if reader == "torch":
-        pytest.importorskip("torch")
     store.refuse = refuse
     with pytest.raises(DatasetError, match=r"Access Denied|Forbidden") as raised:
         READERS[reader](opened)
