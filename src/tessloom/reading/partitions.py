@@ -10,8 +10,10 @@ import numpy as np
 from tessloom.dataset.layout import partition_path, partitions
 from tessloom.dataset.storage import matching, store_failures
 from tessloom.errors import NotInDatasetError
+from tessloom.sectors import parse_sectors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from tessloom.pipelines import Pipeline
@@ -75,6 +77,11 @@ class Partitions:
     def _all(self) -> list[tuple[int, int, Path]]:
         with store_failures(self._root):
             return list(partitions(self._root, self._pipeline))
+
+
+def asked(sector: int | str | Iterable[int | str] | None) -> Sectors | None:
+    """Return the sectors that are asked for; None: all."""
+    return None if sector is None else parse_sectors(sector)
 
 
 def _listed(sectors: tuple[int, ...] | list[int]) -> str:
