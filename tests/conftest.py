@@ -1,10 +1,17 @@
 """What several test modules share: archives, a dataset to read, and the comparison with FITS."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# Hugging Face datasets reads these when it is imported, which a test module may do.
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": tempfile.mkdtemp(prefix="huggingface-")}
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 pytest.register_assert_rewrite("support", "whole_way")
 
@@ -23,8 +30,6 @@ REALDATA = Path(
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep readers off the network and out of the user's caches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("huggingface")))
         patch.setenv("TESSLOOM_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("COLUMNS", "200")  # so that help and errors are not wrapped
         patch.delenv("TESSLOOM_ARCHIVE", raising=False)
@@ -68,11 +73,16 @@ def store(running: ObjectStore) -> ObjectStore:
 
 
 @pytest.fixture
-def _stores_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Hugging Face datasets ask a store, which it does not when the Hub is to be left alone."""
+def _stores_are_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let Hugging Face datasets ask a store, which it does not when the Hub is to be left alone.
+
+    What it has asked for before is in another cache.
+    """
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    for name in ("HF_DATASETS_CACHE", "DOWNLOADED_DATASETS_PATH"):
+        monkeypatch.setattr(datasets.config, name, tmp_path / name.lower())
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_the_data_path_has_a_name_of_the_pipeline_too(
         ({"sector": 0}, RequestError, "0 is not a sector"),
         ({"sector": "23rd"}, RequestError, "'23rd' is not a sector"),
         ({"sector": [23, 24]}, RequestError, "has one sector"),
-        ({"sector": 23.0}, RequestError, "23.0 is not a sector"),
+        ({"sector": 23.5}, RequestError, "23.5 is not a sector"),
         ({"sector": 23, "n_processes": 0}, RequestError, "n_processes must be at least 1"),
         ({"sector": 23, "n_processes": "4"}, RequestError, "n_processes must be at least 1"),
         ({"sector": 23, "qlp_data_path": "x"}, TypeError, "has no argument qlp_data_path"),

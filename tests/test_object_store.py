@@ -253,7 +253,7 @@ def test_other_readers_find_the_same_rows(
     found = pyarrow.dataset.dataset(place, filesystem=own, format="parquet").to_table()
     assert same_rows(found.combine_chunks(), expected)
     # As the command's last lines say.
-    assert f'pq.read_table("{url}/qlp/catalog/dataset", partitioning=None)' in done.stdout
+    assert f'tessloom.open("{url}")["qlp"].select(' in done.stdout
     found = pq.read_table(f"{url}/qlp/catalog/dataset", partitioning=None)
     assert same_rows(found.combine_chunks(), expected)
     assert f'lsdb.open_catalog(upath.UPath("{url}/qlp"))' in done.stdout

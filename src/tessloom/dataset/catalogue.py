@@ -40,6 +40,7 @@ from tessloom.dataset.margins import (
 )
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.parquet import other_columns
+from tessloom.dataset.published import listing_properties
 from tessloom.dataset.receipt import parse_receipt
 from tessloom.dataset.schema import HEALPIX, arrow_schema
 from tessloom.dataset.storage import for_each
@@ -171,6 +172,7 @@ def write_catalogue_directory(
 
 def _write_catalogue(root: Path, pipeline: Pipeline, contents: _Contents) -> None:
     properties = catalogue_properties(pipeline, contents.rows, synthetic=contents.synthetic)
+    properties |= listing_properties(root, pipeline)
     directory = catalogue_directory(root, pipeline)
     write_catalogue_directory(directory, pipeline, contents.pixels, properties)
     for column, identifiers in contents.identifiers.items():

@@ -5,9 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tessloom.dataset.index import index_part
-from tessloom.dataset.layout import catalogue_directory, index_directory
+from tessloom.dataset.layout import (
+    catalogue_directory,
+    index_directory,
+    listing_path,
+    sectors,
+)
 from tessloom.dataset.margins import COLLECTION
 from tessloom.dataset.storage import present
+from tessloom.dataset.summary import file_sizes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,6 +21,8 @@ if TYPE_CHECKING:
     from tessloom.pipelines import Pipeline
 
 AGAIN = "run the same build again"
+# Among the catalogue's properties: the sectors' listings, and how large each is.
+_LISTINGS = "tessloom_listings"
 
 
 def unpublished(root: Path, pipeline: Pipeline, light_curves: int) -> list[str]:
@@ -58,6 +66,27 @@ def known_light_curves(root: Path, pipeline: Pipeline) -> int | None:
     """Return how many light curves there were when the last build ended; None before that."""
     number = read_properties(catalogue_directory(root, pipeline)).get("hats_nrows", "")
     return int(number) if number.isdecimal() else None
+
+
+def listing_properties(root: Path, pipeline: Pipeline) -> dict[str, str]:
+    """Return what a catalogue says of the listings of which it has all light curves."""
+    sizes = _listing_sizes(root, pipeline)
+    return {_LISTINGS: " ".join(f"{sector}/{size}" for sector, size in sizes.items())}
+
+
+def unpublished_sectors(root: Path, pipeline: Pipeline) -> tuple[int, ...]:
+    """Return the sectors of which a build began, and did not end by writing the index."""
+    known = read_properties(catalogue_directory(root, pipeline)).get(_LISTINGS, "").split()
+    sizes = _listing_sizes(root, pipeline)
+    return tuple(sector for sector, size in sizes.items() if f"{sector}/{size}" not in known)
+
+
+def _listing_sizes(root: Path, pipeline: Pipeline) -> dict[int, int]:
+    paths = {listing_path(root, pipeline, number): number for number in sectors(root, pipeline)}
+    if not paths:
+        return {}
+    sizes = file_sizes(next(iter(paths)).parent, paths)
+    return {number: sizes[path] for path, number in paths.items()}
 
 
 def read_properties(directory: Path) -> dict[str, str]:

@@ -170,9 +170,10 @@ def _read(
             path = dataset_format.listing_path(root, pipeline, number)
             found.unpublished.append(lost_listing(path, number))
     found.targets = sum(sector.targets for sector in found.sectors)
-    if len(files) <= _FEW:
+    # A store would be asked about each file.
+    if dataset_format.name != "parquet" or (len(files) <= _FEW and is_local(root)):
         files = _count(found, dataset_format, root, pipeline, files)
-    elif dataset_format.name == "parquet":
+    else:
         _trust(found, root, pipeline, files)
     _add_up(found, files)
     if files:

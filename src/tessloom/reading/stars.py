@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tessloom.dataset.layout import partition_path
+from tessloom.dataset.published import unpublished_sectors
+from tessloom.dataset.storage import store_failures
 from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.reading.id_index import IdIndex
 from tessloom.reading.identifiers import parse_identifier
 from tessloom.reading.joining import end_to_end
 from tessloom.reading.many_stars import rows_by_star
 from tessloom.reading.rows import rows_where
-from tessloom.reading.unfinished import unfinished_rows, unfinished_sectors
+from tessloom.reading.unfinished import unfinished_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +42,11 @@ class Stars:
         self._pipeline = pipeline
         self._partitions = partitions
         self._indexes = {column: IdIndex(root, pipeline, column) for column in pipeline.indexes}
-        self._unfinished = cache(partial(unfinished_sectors, root, pipeline))
+
+    @cached_property
+    def _unfinished(self) -> tuple[int, ...]:
+        with store_failures(self._root):
+            return unpublished_sectors(self._root, self._pipeline)
 
     def index(self, column: str) -> IdIndex:
         """Return the index by a column of ids; see `Catalogue.index`."""
@@ -89,7 +95,7 @@ class Stars:
         pixels = self.index(column).pixels(identifier)
         rows = self._rows(pixels, sectors, column, identifier)
         if not pixels:
-            begun = self._unfinished(column)
+            begun = self._unfinished
             wanted = begun if sectors is None else set(sectors.among(begun)).intersection(begun)
             rows = unfinished_rows(
                 self._root, self._pipeline, column, identifier, [n for n in begun if n in wanted]

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from tessloom.dataset.index import index_part
-from tessloom.dataset.layout import index_directory, listing_path, partition_path, sectors
+from tessloom.dataset.layout import listing_path, partition_path
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.storage import present
 from tessloom.errors import NotInDatasetError
@@ -24,20 +23,6 @@ if TYPE_CHECKING:
 
 class NotBuiltYetError(NotInDatasetError):
     """The light curve was asked for, and its partition is still to be built."""
-
-
-def unfinished_sectors(root: Path, pipeline: Pipeline, column: str) -> tuple[int, ...]:
-    """Return the sectors that were begun after the index by a column was written.
-
-    Each build writes listings when it begins and the index when it ends. In a copy of a dataset
-    the times may say otherwise: then sectors are searched in vain.
-    """
-    indexed = index_part(index_directory(root, pipeline, column)).stat().st_mtime
-    return tuple(
-        sector
-        for sector in sectors(root, pipeline)
-        if listing_path(root, pipeline, sector).stat().st_mtime > indexed
-    )
 
 
 def unfinished_rows(
