@@ -26,6 +26,11 @@ REALDATA = Path(
 )
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run tests: one more than cores, as many wait for others."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep readers off the network and out of the user's caches."""

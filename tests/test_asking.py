@@ -28,6 +28,19 @@ def qlp(opened: tessloom.Dataset) -> Catalogue:
     return opened["qlp"]
 
 
+def test_no_comparison_holds_where_there_is_no_value(opened: tessloom.Dataset) -> None:
+    tglc = opened["tglc"]
+    valid = len(tglc.select(["tic_id"], where="tic_id is not null"))
+    assert valid < len(tglc)
+    for condition in (
+        "tic_id not in (1, 2)",
+        "not (tic_id in (1, 2))",
+        "not (tic_id = 1 or tic_id = 2)",
+        pc.invert(pc.equal(pc.field("tic_id"), 1)),
+    ):
+        assert len(tglc.select(["tic_id"], where=condition)) == valid
+
+
 @pytest.mark.parametrize(
     "written",
     [int, str, float, np.int64, np.float64, np.array, pa.scalar, "TIC {}".format, " tic{} ".format],
@@ -287,7 +300,7 @@ def test_targets_are_the_stars_with_their_sectors(
     assert found["sectors"].to_pylist() == [sorted({*expected[star]}) for star in sorted(expected)]
     assert found["light_curves"].to_pylist() == [len(expected[star]) for star in sorted(expected)]
     assert len(targets) == len(targets.to_pandas()) == len(targets.to_polars()) == len(expected)
-    some = opened[name].targets("23", ["ra", "tess_mag"]).to_arrow()
+    some = opened[name].targets(["ra", "tess_mag"], sector="23").to_arrow()
     assert some.column_names == ["ra", "tess_mag", "sectors", "light_curves"]
     assert {*some["sectors"].combine_chunks().flatten().to_pylist()} == {23}
     with pytest.raises(RequestError, match="flux"):

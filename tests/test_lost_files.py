@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -102,9 +103,13 @@ def test_a_star_whose_file_is_lost_is_an_error_and_not_absent(out: Path) -> None
     star = (ids(out, 23) - ids(out, 24)).pop()
     path = file_of(out, star, 23)
     path.unlink()
-    for options in ({}, {"sector": 23}):
+    choices: list[dict[str, Any]] = [{}, {"sector": 23}]
+    for options in choices:
         with pytest.raises(DatasetError, match=rf"tic_id {star} is in .*: run the same build"):
             tessloom.open(out)["qlp"].light_curve(tic=star, **options)
+        for missing in ("error", "skip"):
+            with pytest.raises(DatasetError, match=rf"tic_id {star} is in .*: run the same build"):
+                list(tessloom.open(out)["qlp"].light_curves(tic=[star], missing=missing, **options))
     with pytest.raises(DatasetError, match="run the same build again"):
         tessloom.open(out).light_curves(tic=star)
 
@@ -170,6 +175,9 @@ def test_a_star_of_a_sector_that_is_not_finished_is_found_without_the_index(
     opened = tessloom.open(stopped)
     assert opened["qlp"].light_curve(tic=star).sectors == (24,)
     assert opened["qlp"].light_curve(tic=star, sector=24).sectors == (24,)
+    (one,) = opened["qlp"].light_curves(tic=[star])
+    assert one.sectors == (24,)
+    assert run("show", stopped, star).returncode == 0
     with pytest.raises(NotInDatasetError, match="in sector 23"):
         opened["qlp"].light_curve(tic=star, sector=23)
 

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -65,14 +66,25 @@ def test_a_match_has_its_stars_and_no_others(dataset: Path, opened: tessloom.Dat
     assert all(tic in match for tic in shared)
     assert others
     assert not any(tic in match for tic in others)
-    for found in (star, np.int64(star), match.tic_ids[0]):
+    names: list[Any] = [star, np.int64(star), match.tic_ids[0], float(star), f"TIC {star}"]
+    for found in names:
         assert found in match
         assert list(match[found]) == [*NAMES]
-    for absent in (min(others), 12345, -1, 2**63, 2**80, None, "a star", float(star)):
+    for absent in (min(others), 12345, -1, 2**63, 2**80, None, "a star"):
         assert absent not in match
         assert match.get(absent) is None  # type: ignore[arg-type]
         with pytest.raises(NotInDatasetError, match="is none of the"):
             match[absent]  # type: ignore[index]
+
+
+def test_sectors_may_be_given_as_any_library_has_them(opened: tessloom.Dataset) -> None:
+    star = shared_ids("qlp")[0]
+    given: list[Any] = [np.int64(23), np.array(23), "23", iter([23])]
+    for sector in given:
+        assert opened.light_curves(tic=star, sector=sector)["qlp"].sectors == (23,)
+    assert len(opened.match(sector=np.array(23))) == len(opened.match(sector=23))
+    with pytest.raises(NotInDatasetError, match="in sector 99"):
+        opened.light_curves(tic=star, sector=given[0] + 76)
 
 
 def test_a_match_is_of_the_pipelines_that_are_named(

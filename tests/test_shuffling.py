@@ -17,6 +17,7 @@ from drawn import (
     stored_ids,
 )
 from support import NAMES
+from tessloom.reading.parts import Part, evenly_shared_out
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -52,6 +53,27 @@ def test_evenly_shared_out_all_shards_have_as_many_full_batches(shards: int, dat
     # As few come twice as can be where row groups are shared out whole.
     largest = max(count for _, count in drawn._counts)
     assert found.total() - expected.total() <= shards * (largest + 4)
+
+
+def test_ranks_have_another_order_in_each_epoch_and_none_where_none_is_wanted(
+    dataset: Path,
+) -> None:
+    drawn = batches(dataset, batch_size=2, length=3, shuffle_buffer=2)
+    parts = [(Part(Path(str(number))), 400 + number % 37) for number in range(500)]
+    orders = [
+        [
+            int(str(part.path))
+            for part, _ in evenly_shared_out(parts, 4, np.random.default_rng(n))[0]
+        ]
+        for n in (1, 2)
+    ]
+    for order in orders:
+        counts = [400 + number % 37 for number in order]
+        assert abs(np.corrcoef(counts, np.arange(len(counts)))[0, 1]) < 0.4
+    judged = replace(drawn, shuffle_buffer=0, split="validation")
+    first, later = (ids_in(judged.draw(epoch, 1, 2, even=True)) for epoch in (0, 1))
+    assert first == later != []
+    assert ids_in(drawn.draw(0, 1, 2, even=True)) != ids_in(drawn.draw(1, 1, 2, even=True))
 
 
 def test_a_crop_is_the_same_however_the_work_is_shared_out(dataset: Path) -> None:

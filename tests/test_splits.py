@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -96,6 +97,23 @@ def test_a_dataset_s_own_splits_are_used_by_all_who_read_it(dataset: Path, tmp_p
     assert "50/50/0 %" in card
     tessloom.build("tglc", sector=24, out=out, archive="demo", tiny=True)
     assert "50/50/0 %" in (out / "README.md").read_text(encoding="utf-8")
+
+
+def test_thirds_are_read_back_as_they_were_written(dataset: Path, tmp_path: Path) -> None:
+    thirds = Splits(train=1 / 3, validation=1 / 3, test=1 / 3)
+    stars = np.arange(100_000)
+    written = Splits.parse(str(thirds))
+    assert np.mean(written.holds("train", stars) != thirds.holds("train", stars)) < 1e-4
+    assert Splits.parse("0.7/0.2/0.1") == Splits(train=0.7, validation=0.2, test=0.1)
+    assert str(Splits.parse("80/10/10")) == "80/10/10"
+    shutil.copytree(dataset / "qlp", tmp_path / "qlp")
+    tessloom.record_splits(tmp_path, thirds)
+    assert recorded_splits(tmp_path) == thirds
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
+    (line,) = [line for line in card.splitlines() if line.startswith("splits = ")]
+    names: dict[str, Any] = {"tessloom": tessloom}
+    exec(line, names)  # noqa: S102 - the card's own
+    assert names["splits"] == thirds
 
 
 @pytest.mark.parametrize("text", ["80/10", "80/10/20", "a/b/c", "-10/100/10", ""])

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 import tessloom
@@ -109,6 +110,18 @@ def test_header_values_come_along_and_choose(dataset: Path) -> None:
     assert stars.count() == len(bright)
 
 
+def test_a_condition_may_be_on_any_header_value_and_blames_no_file(dataset: Path) -> None:
+    catalogue = tessloom.open(dataset)["qlp"]
+    star = read_table(dataset, "qlp")["object_id"][0].as_py()
+    expected = len(catalogue.select(["object_id"], where=f"object_id = {star}"))
+    assert catalogue.torch(where=f"object_id = {star}").count() == expected > 0
+    by_zero = pc.divide(pc.field("sector"), pc.subtract(pc.field("sector"), 23)) > 1
+    drawn = catalogue.torch(where=by_zero, min_cadences=0)
+    for read in (drawn.count, lambda: list(drawn)):
+        with pytest.raises(RequestError, match="the condition can't be computed"):
+            read()
+
+
 def test_the_splits_are_the_dataset_s_own(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "copy"
     shutil.copytree(dataset, out)
@@ -117,5 +130,8 @@ def test_the_splits_are_the_dataset_s_own(dataset: Path, tmp_path: Path) -> None
     own = catalogue.torch(split="train").count()
     usual = catalogue.torch(split="train", splits=tessloom.Splits()).count()
     assert 0 < own < usual < stored_ids(out, "tglc").total()
-    with pytest.raises(RequestError, match="say which split"):
-        catalogue.torch(splits=tessloom.Splits())
+    for give in (catalogue.torch, catalogue.to_hf):
+        with pytest.raises(RequestError, match="say which split"):
+            give(splits=tessloom.Splits())
+        with pytest.raises(RequestError, match="give tessloom"):
+            give(split="train", splits="70/20/10")  # type: ignore[arg-type]

@@ -125,9 +125,7 @@ def _find(
                 f"{', '.join(map(str, sorted(known)))}"
             )
     kinds = ("tic", "gaia") if catalogue is None else (catalogue,)
-    kind = next((kind for kind in kinds if _lists(dataset, kind, identifier)), None)
-    if kind is None:
-        raise NotInDatasetError(f"{dataset.root} has no light curve of {star.strip()}")
+    kind = next((kind for kind in kinds if _lists(dataset, kind, identifier)), kinds[0])
     given: dict[str, int] = {kind: identifier}
     found = dataset.light_curves(
         tic=given.get("tic"), gaia=given.get("gaia"), sector=wanted, pipelines=names

@@ -58,6 +58,8 @@ def parse_sectors(sector: object) -> Sectors:
     RequestError
         Something is no sector.
     """
+    if isinstance(sector, Sectors):
+        return sector
     parts: list[object] = []
     for item in _items(sector):
         parts += item.split(",") if isinstance(item, str) else [item]

@@ -29,17 +29,18 @@ _SPLITS = """
 ## Splits for training
 
 A star belongs to one split, whatever sectors and pipelines it is in, so that no star that a model
-has learned from is one that it is judged by. Its TIC id decides (its Gaia DR3 id where it has
-none): mixed by SplitMix64, the upper 53 bits give a number from 0 to 1; `train` has those below
-{train:g}, `validation` those from there to {validation:g}, `test` the others: {shares} %. Ids are
-the same everywhere, so the splits of datasets with the same shares agree. `tessloom splits`
-chooses other shares for all who read the dataset.
+has learned from is one that it is judged by. Its TIC id decides (the Gaia DR3 id of a light curve
+that has none, which then may be in another split than others of its star): mixed by SplitMix64,
+the upper 53 bits give a number from 0 to 1; `train` has those below {train:.6g}, `validation` those
+from there to {validation:.6g}, `test` the others: {shares} %. Ids are the same everywhere, so the
+splits of datasets with the same shares agree. `tessloom splits` chooses other shares for all who
+read the dataset.
 
 ```python
 import numpy as np
 import tessloom
 tic_ids = np.array([39903405, 9027719])
-splits = tessloom.Splits(train={own.train:g}, validation={own.validation:g}, test={own.test:g})
+splits = tessloom.Splits(train={own.train}, validation={own.validation}, test={own.test})
 in_training = splits.holds("train", tic_ids)
 ```
 """

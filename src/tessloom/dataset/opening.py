@@ -15,7 +15,7 @@ from pyarrow.fs import FSSpecHandler, PyFileSystem
 
 from tessloom.dataset.local_files import unreadable
 from tessloom.dataset.storage import is_local, said, store_of
-from tessloom.errors import DatasetError
+from tessloom.errors import DatasetError, TessloomError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ def parquet_file(path: Path, footer: pq.FileMetaData | None = None) -> Iterator[
     try:
         with open_parquet(path, footer) as file:
             yield file
-    except DatasetError:
+    except TessloomError:
         raise
     except (OSError, KeyError, pa.ArrowException) as error:
         raise damaged(path, error) from error

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _ROUNDING = 1e-9
+_WRITTEN = 1e-6  # a third has an end when people write it
 SPLITS_FILE = "splits.json"
 _RULE = (
     "By the star's TIC id, or its Gaia DR3 id where it has none: SplitMix64, of which the upper 53 "
@@ -73,11 +74,14 @@ class Splits:
             raise RequestError(
                 f"the splits {shares!r} are not train/validation/test, such as 80/10/10"
             ) from None
-        parts = 100.0 if abs(train + validation + test - 100) < _ROUNDING else 1.0
-        return cls(train=train / parts, validation=validation / parts, test=test / parts)
+        total = train + validation + test
+        whole = 100.0 if abs(total - 100) < 1 else 1.0
+        if _ROUNDING < abs(total / whole - 1) < _WRITTEN:
+            whole = total
+        return cls(train=train / whole, validation=validation / whole, test=test / whole)
 
     def __str__(self) -> str:
-        return "/".join(f"{100 * share:g}" for share in asdict(self).values())
+        return "/".join(f"{100 * share:.10g}" for share in asdict(self).values())
 
     def borders(self) -> tuple[float, float]:
         """Return the number below which a star is in ``train``, and in ``validation`` if not."""

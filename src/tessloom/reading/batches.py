@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from tessloom.dataset.identity import id_columns, star_identifiers
-from tessloom.dataset.schema import LIGHT_CURVE
+from tessloom.dataset.schema import LIGHT_CURVE, arrow_schema
 from tessloom.dataset.splits import Splits
 from tessloom.errors import RequestError
 from tessloom.reading.masks import masked_bits
@@ -100,7 +100,10 @@ class Batches:
         return self.split in (None, "train")
 
     def count(self) -> int:
-        """Return how many light curves there are, of which only the header values are read."""
+        """Return how many light curves there are, of which only the header values are read.
+
+        Those that `min_cadences` will leave out are among them.
+        """
         return sum(count for _, count in self._counts)
 
     def draw(
@@ -151,7 +154,7 @@ class Batches:
         order: np.random.Generator,
         random: np.random.Generator,
     ) -> Iterator[Arrays]:
-        shares = evenly_shared_out(self._counts, shards, order)
+        shares = evenly_shared_out(self._counts, shards, order if self._buffer else None)
         counts = [sum(count for _, count in share) for share in shares]
         lacking = math.ceil(max(counts) / self.batch_size)
         own = [part for part, _ in shares[shard] or shares[0]]
@@ -230,7 +233,12 @@ class Batches:
                 [LIGHT_CURVE] * (LIGHT_CURVE in batch.schema.names)
             )
             numbered = headers.append_column("row", pa.array(rows))
-            rows = numbered.filter(self.where)["row"].to_numpy()
+            try:
+                rows = numbered.filter(self.where)["row"].to_numpy()
+            except pa.ArrowException as error:
+                raise RequestError(
+                    f"the condition can't be computed for all rows: {error}"
+                ) from error
         if self.split is None:
             return rows
         stars = star_identifiers(self.pipeline, batch)[rows]
@@ -262,9 +270,8 @@ class Batches:
     @property
     def _header_columns(self) -> list[str]:
         """What is read beside the light curves."""
-        asked = (
-            [keyword.name for keyword in self.pipeline.keywords] if self.where is not None else []
-        )
+        names = arrow_schema(self.pipeline).names if self.where is not None else []
+        asked = [name for name in names if name != LIGHT_CURVE]
         return list(dict.fromkeys([*id_columns(self.pipeline), *self._windows.headers, *asked]))
 
     @cached_property

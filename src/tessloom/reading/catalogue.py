@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from tessloom.dataset.layout import catalogue_directory, has_partitions
-from tessloom.dataset.schema import arrow_schema
-from tessloom.dataset.storage import present, store_failures
+from tessloom.dataset.schema import LIGHT_CURVE, arrow_schema
+from tessloom.dataset.storage import is_local, present, store_failures
 from tessloom.errors import RequestError
 from tessloom.reading.angles import circle
 from tessloom.reading.columns import describe_columns
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from tessloom.reading.columns import ColumnDescriptions
     from tessloom.reading.id_index import IdIndex
     from tessloom.reading.light_curve import LightCurve
+    from tessloom.sectors import Sectors
 
     # Which sectors are asked for; None: all.
-    Sectors = int | str | Iterable[int | str] | None
+    SectorChoice = int | str | Iterable[int | str] | Sectors | None
     Angle: TypeAlias = float | Quantity  # degrees, or a unit of its own
 
 
@@ -105,7 +106,7 @@ class Catalogue(Training):
         *,
         tic: str | int | None = None,
         gaia: str | int | None = None,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
     ) -> LightCurve:
         """Return a star's light curve in all sectors, or in some.
 
@@ -142,7 +143,7 @@ class Catalogue(Training):
         *,
         tic: Iterable[object] | None = None,
         gaia: Iterable[object] | None = None,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
         missing: str = "error",
     ) -> Iterator[LightCurve]:
         """Yield the light curves of many stars, one after the other in the order of the sky.
@@ -183,7 +184,7 @@ class Catalogue(Training):
         *,
         columns: Iterable[str] | None = None,
         where: str | pc.Expression | None = None,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
     ) -> Selection:
         """Return the light curves within `radius` of a place.
 
@@ -219,7 +220,7 @@ class Catalogue(Training):
         columns: Iterable[str] | None = None,
         where: str | pc.Expression | None = None,
         *,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
     ) -> Selection:
         """Return some columns of the light curves for which a condition holds.
 
@@ -248,17 +249,19 @@ class Catalogue(Training):
         """
         return self._select(columns, where, sector, None)
 
-    def targets(self, sector: Sectors = None, columns: Iterable[str] = USUAL_COLUMNS) -> Targets:
+    def targets(
+        self, columns: Iterable[str] = USUAL_COLUMNS, *, sector: SectorChoice = None
+    ) -> Targets:
         """Return which stars there are, one row each; no light curve is read.
 
         Beside `columns` a row has ``sectors``, a sorted list, and ``light_curves``, their number.
 
         Parameters
         ----------
-        sector
-            As in `select`.
         columns
             Header values by name, taken from the star's first light curve.
+        sector
+            As in `select`.
 
         Raises
         ------
@@ -268,7 +271,8 @@ class Catalogue(Training):
             There is nothing of a sector.
         """
         chosen = tuple(self.select(columns, sector=sector).columns)
-        if series := [name for name in chosen if name not in self.schema.names]:
+        headers = set(self.schema.names) - {LIGHT_CURVE}
+        if series := [name for name in chosen if name not in headers]:
             raise RequestError(f"{', '.join(series)} of the light curve is not of a star")
         needed = dict.fromkeys([*chosen, *identifying_columns(self.pipeline)])
         return Targets(self.pipeline, chosen, self.select(needed, sector=sector))
@@ -304,7 +308,7 @@ class Catalogue(Training):
         self,
         columns: Iterable[str] | None,
         where: str | pc.Expression | None,
-        sector: Sectors,
+        sector: SectorChoice,
         cone: Cone | None,
     ) -> Selection:
         paths = self._partitions.chosen(asked(sector), cone)
@@ -313,6 +317,7 @@ class Catalogue(Training):
 
 def has_pipeline(root: Path, pipeline: Pipeline) -> bool:
     """Return whether a dataset has light curves of a pipeline, or a catalogue of none."""
-    directory = catalogue_directory(root, pipeline)
-    pixels = present(directory, [directory / "partition_info.csv"])
-    return bool(pixels) or has_partitions(root, pipeline)
+    pixels = catalogue_directory(root, pipeline) / "partition_info.csv"
+    # A store is asked for the one file; `present` would list all.
+    there = present(pixels.parent, [pixels]) if is_local(root) else pixels.exists()
+    return bool(there) or has_partitions(root, pipeline)

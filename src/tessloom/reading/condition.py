@@ -160,10 +160,10 @@ class _Condition:
                     f"{_words(right)}"
                 )
         values = literals_for(name, self._columns[name], map(_literal, items))
-        among = pc.field(name).isin(values)
-        if isinstance(comparison, ast.In):
-            return among
-        return ~among & pc.field(name).is_valid()
+        column = pc.field(name)
+        # Arrow says false of null; to SQL, as to all comparisons here, it is neither.
+        among = column.isin(values) | (column.is_null() & pc.scalar(pa.scalar(None, pa.bool_())))
+        return among if isinstance(comparison, ast.In) else ~among
 
     def _fitting(self, name: str, literal: Any, comparison: ast.cmpop) -> pa.Scalar:
         of = self._columns[name]

@@ -171,9 +171,9 @@ def _read(
             found.unpublished.append(lost_listing(path, number))
     found.targets = sum(sector.targets for sector in found.sectors)
     # A store would be asked about each file.
-    if dataset_format.name != "parquet" or (len(files) <= _FEW and is_local(root)):
+    if len(files) <= _FEW and (is_local(root) or dataset_format.name != "parquet"):
         files = _count(found, dataset_format, root, pipeline, files)
-    else:
+    elif dataset_format.name == "parquet":
         _trust(found, root, pipeline, files)
     _add_up(found, files)
     if files:

@@ -10,7 +10,9 @@ from tessloom.dataset.storage import is_local, open_directory, store_failures
 from tessloom.errors import DatasetError, NotInDatasetError, RequestError
 from tessloom.pipelines import PIPELINES, get_pipeline
 from tessloom.reading.catalogue import Catalogue, has_pipeline
+from tessloom.reading.identifiers import parse_identifier
 from tessloom.reading.match import Match, shared_ids
+from tessloom.reading.partitions import asked
 from tessloom.reading.unfinished import NotBuiltYetError
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from tessloom.dataset.splits import Splits
     from tessloom.dataset.storage import Place
-    from tessloom.reading.catalogue import Sectors
+    from tessloom.reading.catalogue import SectorChoice
     from tessloom.reading.light_curve import LightCurve
 
 
@@ -111,7 +113,7 @@ class Dataset(Mapping[str, Catalogue]):
         tic: str | int | None = None,
         gaia: str | int | None = None,
         object_id: str | int | None = None,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
         pipelines: str | Iterable[str] | None = None,
     ) -> dict[str, LightCurve]:
         """Return a star's light curves from every pipeline that has it, by the pipelines' names.
@@ -141,21 +143,23 @@ class Dataset(Mapping[str, Catalogue]):
         given = {name: value for name, value in given.items() if value is not None}
         if len(given) != 1:
             raise RequestError("give one of tic=, gaia= and object_id=")
-        sector, names = _kept(sector), self._names(pipelines)
+        sector, names = asked(sector), self._names(pipelines)
         found = self._find(names, given, sector)
         if gaia is not None:
             known = found or self._find(tuple(self), given, None)
             counterpart = next((curve.header.get("tic_id") for curve in known.values()), None)
             if counterpart:
                 for name, curve in self._find(names, {"tic": counterpart}, sector).items():
-                    if name not in found or _is_fuller(curve, found[name]):
+                    if _is_of(curve, gaia) and (
+                        name not in found or len(curve.lengths) > len(found[name].lengths)
+                    ):
                         found[name] = curve
         if not found:
             raise self._not_found(names, given, sector)
         return {name: found[name] for name in names if name in found}
 
     def _find(
-        self, names: Iterable[str], star: Mapping[str, Any], sector: Sectors
+        self, names: Iterable[str], star: Mapping[str, Any], sector: SectorChoice
     ) -> dict[str, LightCurve]:
         found: dict[str, LightCurve] = {}
         yet: NotBuiltYetError | None = None
@@ -174,7 +178,7 @@ class Dataset(Mapping[str, Catalogue]):
         return found
 
     def _not_found(
-        self, names: tuple[str, ...], star: Mapping[str, Any], sector: Sectors
+        self, names: tuple[str, ...], star: Mapping[str, Any], sector: SectorChoice
     ) -> NotInDatasetError:
         """Return the error for a star that is not there; it names the sectors that it has."""
         ((kind, value),) = star.items()
@@ -182,8 +186,7 @@ class Dataset(Mapping[str, Catalogue]):
         where = "" if len(names) == len(self) else f" from {', '.join(names)}"
         if sector is None:
             return NotInDatasetError(f"{self.root} has no light curve of {who}{where}")
-        asked = (sector,) if isinstance(sector, str | int) else sector
-        where += f" in sector {', '.join(map(str, asked))}"
+        where += f" in sector {asked(sector)}"
         try:
             others = self.light_curves(**star, pipelines=names)
         except NotInDatasetError:
@@ -213,7 +216,7 @@ class Dataset(Mapping[str, Catalogue]):
 
     def to_hf(
         self,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
         *,
         split: str | None = None,
         splits: Splits | None = None,
@@ -243,7 +246,7 @@ class Dataset(Mapping[str, Catalogue]):
         column: str = "tic_id",
         *,
         pipelines: str | Iterable[str] | None = None,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
     ) -> Match:
         """Return the stars that several pipelines have, by their TIC ids.
 
@@ -270,19 +273,11 @@ class Dataset(Mapping[str, Catalogue]):
                 f"stars are matched by tic_id, not by {column!r}: it is the one id that all "
                 "pipelines have"
             )
-        sector, names = _kept(sector), self._names(pipelines)
+        sector, names = asked(sector), self._names(pipelines)
         return Match(self, shared_ids([self[name] for name in names], sector), names, sector)
 
 
-def _kept(sector: Sectors) -> Sectors:
-    """Return sectors that can be gone through more than once."""
-    if isinstance(sector, Iterable) and not isinstance(sector, str):
-        return tuple(sector)
-    return sector
-
-
-def _is_fuller(by_tic: LightCurve, by_gaia: LightCurve) -> bool:
-    """Return whether a TIC id finds more of a star; two may share it, but no Gaia id."""
-    own = {header["gaia_dr3_id"] for header in by_gaia.headers}
-    others = {header["gaia_dr3_id"] for header in by_tic.headers} - own - {None}
-    return not others and len(by_tic.lengths) > len(by_gaia.lengths)
+def _is_of(light_curve: LightCurve, gaia: object) -> bool:
+    """Return whether what a TIC id found is of a Gaia id or of none: stars may share a TIC id."""
+    ids = {header["gaia_dr3_id"] for header in light_curve.headers}
+    return ids <= {None, parse_identifier(gaia, "gaia").number}

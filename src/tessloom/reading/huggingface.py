@@ -84,7 +84,9 @@ def _load(root: Path, paths: Sequence[Path], *, streaming: bool) -> Any:
                 streaming=streaming,
                 **how,
             )
-    except (pa.ArrowException, datasets.exceptions.DatasetGenerationError) as error:
+    except (OSError, pa.ArrowException, datasets.exceptions.DatasetGenerationError) as error:
+        if isinstance(error, OSError) and not is_local(root):
+            raise
         raise DatasetError(
             f"{root} can't be copied to {datasets.config.HF_DATASETS_CACHE} "
             f"({error.__cause__ or error!r}): make room there if there is none; tessloom verify "

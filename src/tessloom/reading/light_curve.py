@@ -182,7 +182,7 @@ class LightCurve:
         ----------
         mask
             ``default``: what the pipeline recommends; ``hardest``: any bit; bits of `quality`; or
-            None: whatever is flagged.
+            None: no flag counts.
 
         Raises
         ------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, SupportsIndex
@@ -11,22 +10,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessloom.errors import DatasetError, NotInDatasetError
-from tessloom.reading.extras import extra
+from tessloom.errors import DatasetError, NotInDatasetError, RequestError
+from tessloom.reading.identifiers import parse_identifier
+from tessloom.reading.tabular import Tabular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
-    from pandas import DataFrame as PandasFrame
-    from polars import DataFrame as PolarsFrame
 
-    from tessloom.reading.catalogue import Catalogue, Sectors
+    from tessloom.reading.catalogue import Catalogue, SectorChoice
     from tessloom.reading.dataset import Dataset
     from tessloom.reading.light_curve import LightCurve
 
 
-class Match(Mapping[int, "dict[str, LightCurve]"]):
+class Match(Mapping[int, "dict[str, LightCurve]"], Tabular):
     """The same stars from several pipelines, side by side.
 
     A mapping: ``match[217639630]["qlp"]`` is the light curve of a TIC id from a pipeline, read when
@@ -41,14 +39,14 @@ class Match(Mapping[int, "dict[str, LightCurve]"]):
     """
 
     def __init__(
-        self, dataset: Dataset, tic_ids: pa.Array, pipelines: tuple[str, ...], sector: Sectors
+        self, dataset: Dataset, tic_ids: pa.Array, pipelines: tuple[str, ...], sector: SectorChoice
     ) -> None:
         self._dataset = dataset
         self._sector = sector
         self.tic_ids = tic_ids
         self.pipelines = pipelines
 
-    def __getitem__(self, tic: SupportsIndex) -> dict[str, LightCurve]:
+    def __getitem__(self, tic: SupportsIndex | str) -> dict[str, LightCurve]:
         if tic not in self:
             raise NotInDatasetError(
                 f"TIC {tic} is none of the {len(self):,} stars that are in "
@@ -89,29 +87,6 @@ class Match(Mapping[int, "dict[str, LightCurve]"]):
         """Return the ids as an Arrow table of one column, ``tic_id``."""
         return pa.table({"tic_id": self.tic_ids})
 
-    def to_pandas(self) -> PandasFrame:
-        """Return the ids as a pandas data frame of one column, ``tic_id``.
-
-        Raises
-        ------
-        RequestError
-            There is no pandas.
-        """
-        extra("pandas", "pandas")
-        frame: PandasFrame = self.to_arrow().to_pandas()
-        return frame
-
-    def to_polars(self) -> PolarsFrame:
-        """Return the ids as a polars data frame of one column, ``tic_id``.
-
-        Raises
-        ------
-        RequestError
-            There is no polars.
-        """
-        frame: PolarsFrame = extra("polars", "polars").from_arrow(self.to_arrow())
-        return frame
-
     @cached_property
     def _sorted(self) -> npt.NDArray[np.int64]:
         return np.asarray(self.tic_ids)
@@ -120,12 +95,12 @@ class Match(Mapping[int, "dict[str, LightCurve]"]):
 def _number(tic: Any) -> int | None:
     """Return an id as Python has it, or None for what is no id."""
     try:
-        return operator.index(tic.as_py() if isinstance(tic, pa.Scalar) else tic)
-    except TypeError:
+        return parse_identifier(tic, "tic").number
+    except RequestError:
         return None
 
 
-def shared_ids(catalogues: Sequence[Catalogue], sector: Sectors) -> pa.Array:
+def shared_ids(catalogues: Sequence[Catalogue], sector: SectorChoice) -> pa.Array:
     """Return the TIC ids that all catalogues have, or have in one of some sectors, sorted.
 
     Raises
@@ -140,11 +115,6 @@ def shared_ids(catalogues: Sequence[Catalogue], sector: Sectors) -> pa.Array:
     return shared
 
 
-def _ids(catalogue: Catalogue, sector: Sectors) -> pa.Array:
+def _ids(catalogue: Catalogue, sector: SectorChoice) -> pa.Array:
     selection = catalogue.select(["tic_id"], sector=sector)
-    if not selection.paths:
-        raise NotInDatasetError(
-            f"there is nothing of sector {sector} from {catalogue.pipeline.title}; it has "
-            f"{', '.join(map(str, catalogue.sectors))}"
-        )
     return selection.to_arrow()["tic_id"].unique()

@@ -13,10 +13,10 @@ from tessloom.errors import NotInDatasetError
 from tessloom.sectors import parse_sectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from tessloom.pipelines import Pipeline
+    from tessloom.reading.catalogue import SectorChoice
     from tessloom.reading.cone import Cone
     from tessloom.sectors import Sectors
 
@@ -79,7 +79,7 @@ class Partitions:
             return list(partitions(self._root, self._pipeline))
 
 
-def asked(sector: int | str | Iterable[int | str] | None) -> Sectors | None:
+def asked(sector: SectorChoice) -> Sectors | None:
     """Return the sectors that are asked for; None: all."""
     return None if sector is None else parse_sectors(sector)
 

@@ -56,7 +56,7 @@ def shared_out(
 
 
 def evenly_shared_out(
-    counts: Sequence[tuple[Part, int]], shards: int, random: np.random.Generator
+    counts: Sequence[tuple[Part, int]], shards: int, random: np.random.Generator | None
 ) -> list[list[tuple[Part, int]]]:
     """Return what each shard reads, so that all have about as many light curves.
 
@@ -64,15 +64,19 @@ def evenly_shared_out(
     ----------
     counts
         Parts, and how many light curves of each are wanted.
+    random
+        Orders them; None: they stay in their order.
     """
-    mixed = [counts[number] for number in random.permutation(len(counts))]
+    numbers = range(len(counts)) if random is None else random.permutation(len(counts)).tolist()
     held = np.zeros(shards, np.int64)
-    shares: list[list[tuple[Part, int]]] = [[] for _ in range(shards)]
-    for part, count in sorted(mixed, key=lambda counted: -counted[1]):
+    shares: list[list[int]] = [[] for _ in range(shards)]
+    for number in sorted(numbers, key=lambda number: -counts[number][1]):
         shard = int(held.argmin())
-        shares[shard].append((part, count))
-        held[shard] += count
-    return shares
+        shares[shard].append(number)
+        held[shard] += counts[number][1]
+    # The largest came first, in every epoch.
+    ordered = [sorted(s) if random is None else random.permutation(s).tolist() for s in shares]
+    return [[counts[number] for number in share] for share in ordered]
 
 
 def count_wanted(
@@ -118,11 +122,14 @@ def read_parts(
     """
     for start in range(0, len(parts), _FILES_OPEN):
         with ExitStack() as opened:
+            some = parts[start : start + _FILES_OPEN]
+            files = {path: _opened(opened, path, columns) for path in {part.path for part in some}}
             found = [
-                _RowGroup(path, file, number)
-                for path, row_group in parts[start : start + _FILES_OPEN]
-                for file in [_opened(opened, path)]
-                for number in (range(file.num_row_groups) if row_group is None else [row_group])
+                _RowGroup(path, files[path], number)
+                for path, row_group in some
+                for number in (
+                    range(files[path].num_row_groups) if row_group is None else [row_group]
+                )
             ]
             if random is not None:
                 found = [found[place] for place in random.permutation(len(found))]
@@ -130,11 +137,16 @@ def read_parts(
             yield from _one_ahead(read, found) if threads else map(read, found)
 
 
-def _opened(stack: ExitStack, path: Path) -> pq.ParquetFile:
+def _opened(stack: ExitStack, path: Path, columns: Sequence[str]) -> pq.ParquetFile:
     try:
-        return stack.enter_context(open_parquet(path))
+        file = stack.enter_context(open_parquet(path))
+        # Arrow would pass over columns that are not there.
+        there = {column.path.removesuffix(".list.element") for column in file.schema}
     except (OSError, pa.ArrowException) as error:
         raise damaged(path, error) from error
+    if absent := sorted(set(columns) - there):
+        raise damaged(path, KeyError(f"there is no {', '.join(absent)}"))
+    return file
 
 
 def _one_ahead(

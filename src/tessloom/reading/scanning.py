@@ -65,9 +65,11 @@ def failures_named(paths: Sequence[Path], schema: pa.Schema) -> Iterator[None]:
 
 def _explained(error: Exception, paths: Sequence[Path], schema: pa.Schema) -> TessloomError:
     named = [path for path in paths if _name(path) in str(error)]
+    # A condition's error has no name either, and to read all files for it may take hours.
+    whole = bool(named) or isinstance(error, OSError)
     for path in named or paths:
         try:
-            _read(path, schema)
+            _read(path, schema, whole=whole)
         except DatasetError as own:
             return own
     if named:
@@ -77,12 +79,12 @@ def _explained(error: Exception, paths: Sequence[Path], schema: pa.Schema) -> Te
     return DatasetError(f"the files in {paths[0].parents[3]} can't be read: {said(error)}")
 
 
-def _read(path: Path, schema: pa.Schema) -> None:
+def _read(path: Path, schema: pa.Schema, *, whole: bool) -> None:
     with parquet_file(path) as file:
         for field in file.schema_arrow:
             if field.name in schema.names and field.type != schema.field(field.name).type:
                 raise pa.ArrowTypeError(f"{field.name} is {field.type}")
-        for number in range(file.num_row_groups):
+        for number in range(file.num_row_groups if whole else 0):
             file.read_row_group(number)
 
 

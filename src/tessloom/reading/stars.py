@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tessloom.dataset.layout import partition_path
@@ -95,11 +96,7 @@ class Stars:
         pixels = self.index(column).pixels(identifier)
         rows = self._rows(pixels, sectors, column, identifier)
         if not pixels:
-            begun = self._unfinished
-            wanted = begun if sectors is None else set(sectors.among(begun)).intersection(begun)
-            rows = unfinished_rows(
-                self._root, self._pipeline, column, identifier, [n for n in begun if n in wanted]
-            )
+            rows = self._begun(column, identifier, sectors)
         if rows:
             return end_to_end(self._pipeline, rows)
         message = (
@@ -119,10 +116,15 @@ class Stars:
         """Return an iterator over light curves of stars; see `Catalogue.light_curves`."""
         index = self.index(column)
         pixels = {identifier: index.pixels(identifier) for identifier in identifiers}
-        absent = [identifier for identifier, of in pixels.items() if not of]
+        unlisted = [identifier for identifier, of in pixels.items() if not of]
+        begun = {star: self._begun(column, star, sectors) for star in unlisted}
+        absent = [identifier for identifier, rows in begun.items() if not rows]
         if absent and not skip:
             raise self._absent(column, absent, None)
-        return self._gathered(column, pixels, sectors, skip=skip)
+        return chain(
+            self._gathered(column, pixels, sectors, skip=skip),
+            (end_to_end(self._pipeline, rows) for rows in begun.values() if rows),
+        )
 
     def _gathered(
         self,
@@ -140,8 +142,19 @@ class Stars:
         for identifier, rows in rows_by_star(column, pixels, files):
             if rows:
                 yield end_to_end(self._pipeline, rows)
+            elif not self._rows(pixels[identifier], None, column, identifier):
+                raise self._lost(column, identifier, pixels[identifier][0])
             elif not skip:
                 raise self._absent(column, [identifier], sectors)
+
+    def _begun(
+        self, column: str, identifier: int, sectors: Sectors | None
+    ) -> list[Mapping[str, Any]]:
+        """Return the rows of a star that the index lacks, of builds that have not ended."""
+        begun = self._unfinished
+        if sectors is not None:
+            begun = tuple(sector for sector in begun if sector in sectors.among(begun))
+        return unfinished_rows(self._root, self._pipeline, column, identifier, begun)
 
     def _rows(
         self, pixels: Iterable[int], sectors: Sectors | None, column: str, identifier: int

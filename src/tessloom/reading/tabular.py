@@ -30,7 +30,7 @@ class Tabular(ABC):
         Columns of integers and booleans in which values are missing have pandas' nullable types:
         as floats, which pandas takes otherwise, long ids would change.
         """
-        pd = extra("pandas", "lsdb")
+        pd = extra("pandas", "pandas")
         table = self.to_arrow()
         frame: PandasFrame = table.to_pandas()
         nullable = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tessloom.dataset.splits import read_splits
+from tessloom.dataset.splits import Splits, read_splits
 from tessloom.dataset.storage import store_failures
 from tessloom.errors import NotInDatasetError, RequestError
 from tessloom.reading.batches import Batches
@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from datasets import Dataset as HuggingFaceDataset
     from datasets import IterableDataset
 
-    from tessloom.dataset.splits import Splits
     from tessloom.pipelines import Pipeline
-    from tessloom.reading.catalogue import Sectors
+    from tessloom.reading.catalogue import SectorChoice
     from tessloom.reading.partitions import Partitions
     from tessloom.reading.torch import TorchDataset
 
@@ -52,7 +51,7 @@ class Training:
         shuffle_buffer: int | None = None,
         drop_last: bool = False,
         seed: int = 0,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
     ) -> TorchDataset:
         """Return a PyTorch data set that yields batches; it needs ``tessloom[torch]``.
 
@@ -97,7 +96,8 @@ class Training:
             Light curves among which batches are mixed; 0: in the dataset's order. None: 4,096, but
             0 for ``validation`` and ``test``.
         drop_last
-            Whether batches that are not full are left out; each worker has one at its end.
+            Whether batches that are not full are left out; each worker has one at its end. With
+            several ranks all are full.
         seed
             Of the order and of random crops.
         sector
@@ -115,8 +115,6 @@ class Training:
 
         if isinstance(columns, str):
             raise RequestError(f"columns is {columns!r}: give a list, such as ['time', 'flux']")
-        if splits is not None and split is None:
-            raise RequestError("splits are shares of the stars: say which split is wanted")
         return TorchDataset(
             Batches(
                 pipeline=self.pipeline,
@@ -124,7 +122,7 @@ class Training:
                 columns=tuple(columns),
                 where=None if where is None else condition_of(where, self.schema),
                 split=split,
-                splits=splits or self._splits(),
+                splits=self._shares(split, splits),
                 length=length,
                 batch_size=batch_size,
                 crop=crop,
@@ -139,7 +137,7 @@ class Training:
 
     def to_hf(
         self,
-        sector: Sectors = None,
+        sector: SectorChoice = None,
         *,
         split: str | None = None,
         splits: Splits | None = None,
@@ -174,18 +172,26 @@ class Training:
         """
         from tessloom.reading.huggingface import hugging_face_dataset  # noqa: PLC0415
 
-        splits = splits or self._splits()
-        if split is not None:
-            splits.check(split)
+        shares = self._shares(split, splits)
         return hugging_face_dataset(
-            self._root, self.pipeline, self._paths(sector), split, splits, streaming=streaming
+            self._root, self.pipeline, self._paths(sector), split, shares, streaming=streaming
         )
 
-    def _splits(self) -> Splits:
-        with store_failures(self._root):
-            return read_splits(self._root)
+    def _shares(self, split: str | None, splits: Splits | None) -> Splits:
+        """Return the splits by which one is chosen: those that were given, or the dataset's."""
+        if splits is not None and not isinstance(splits, Splits):
+            raise RequestError(f"splits is {splits!r}: give tessloom.Splits(train=0.8, ...)")
+        if split is None:
+            if splits is not None:
+                raise RequestError("splits are shares of the stars: say which split is wanted")
+            return Splits()
+        if splits is None:
+            with store_failures(self._root):
+                splits = read_splits(self._root)
+        splits.check(split)
+        return splits
 
-    def _paths(self, sector: Sectors) -> list[Path]:
+    def _paths(self, sector: SectorChoice) -> list[Path]:
         found = self._partitions.chosen(asked(sector))
         if not found:
             raise NotInDatasetError(f"{self._root} has no light curves from {self.pipeline.title}")
