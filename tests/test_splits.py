@@ -19,7 +19,7 @@ from drawn import (
 )
 from support import NAMES, read_table
 from tessloom.dataset.splits import Splits, star_fractions
-from tessloom.errors import RequestError
+from tessloom.errors import DatasetError, RequestError
 from tessloom.reading.recorded_splits import recorded_splits
 
 
@@ -109,11 +109,22 @@ def test_thirds_are_read_back_as_they_were_written(dataset: Path, tmp_path: Path
     shutil.copytree(dataset / "qlp", tmp_path / "qlp")
     tessloom.record_splits(tmp_path, thirds)
     assert recorded_splits(tmp_path) == thirds
+    (tmp_path / "splits.json").unlink()
+    assert recorded_splits(tmp_path) == thirds  # the card has them too
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     (line,) = [line for line in card.splitlines() if line.startswith("splits = ")]
     names: dict[str, Any] = {"tessloom": tessloom}
     exec(line, names)  # noqa: S102 - the card's own
     assert names["splits"] == thirds
+
+
+def test_somebody_s_own_readme_is_not_replaced(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset / "qlp", tmp_path / "qlp")
+    (tmp_path / "README.md").write_text("my own notes", encoding="utf-8")
+    with pytest.raises(DatasetError, match="move it elsewhere"):
+        tessloom.record_splits(tmp_path, Splits(train=0.5, validation=0.5, test=0))
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "my own notes"
+    assert recorded_splits(tmp_path) == Splits()
 
 
 @pytest.mark.parametrize("text", ["80/10", "80/10/20", "a/b/c", "-10/100/10", ""])

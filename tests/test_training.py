@@ -162,6 +162,7 @@ def test_a_crop_with_too_few_good_cadences_is_left_out(dataset: Path) -> None:
     [
         ({"columns": ("time", "magic")}, "has no magic"),
         ({"length": 0}, "at least 1"),
+        ({"length": 9, "min_cadences": 10}, "min_cadences is 10"),
         ({"batch_size": 0}, "at least 1"),
         ({"shuffle_buffer": -1}, "at least 0"),
         ({"crop": "end"}, "crop is 'end'"),

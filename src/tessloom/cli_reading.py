@@ -162,7 +162,7 @@ def _with_column(curves: dict[str, LightCurve], column: str) -> dict[str, LightC
 def _on_one_scale(curve: LightCurve, stitch: Stitch | None, column: str) -> LightCurve:
     if stitch is not None:
         return curve.stitch(stitch, column)
-    if len(curve.lengths) == 1:
+    if len(curve.lengths) == 1 or "flux" not in column:
         return curve
     try:
         return curve.stitch("median", column)

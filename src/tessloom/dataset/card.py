@@ -76,7 +76,7 @@ def check_card(root: Path) -> None:
     if card.exists() and _MARK not in card.read_text(encoding="utf-8", errors="replace"):
         raise DatasetError(
             f"{card} was not written by tessloom and would be replaced by the dataset card: "
-            "choose an empty directory"
+            "choose an empty directory, or move it elsewhere and run the same command again"
         )
     check_croissant(root)
 

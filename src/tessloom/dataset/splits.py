@@ -8,12 +8,13 @@ everywhere and for ever. A dataset whose shares are not the usual ones has them 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from tessloom.dataset.layout import write_text
+from tessloom.dataset.layout import CARD, write_text
 from tessloom.dataset.opening import bytes_from_start
 from tessloom.errors import DatasetError, RequestError
 
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 _ROUNDING = 1e-9
 _WRITTEN = 1e-6  # a third has an end when people write it
+_ON_THE_CARD = re.compile(
+    r"^splits = tessloom\.Splits\(train=([0-9.e-]+), validation=([0-9.e-]+), test=([0-9.e-]+)\)$",
+    re.MULTILINE,
+)
 SPLITS_FILE = "splits.json"
 _RULE = (
     "By the star's TIC id, or its Gaia DR3 id where it has none: SplitMix64, of which the upper 53 "
@@ -158,11 +163,25 @@ def read_splits(root: Path) -> Splits:
             shares = json.loads(file.read())["shares"]
         return Splits(**shares)
     except FileNotFoundError:
-        return Splits()
+        return _splits_of_card(root)
     except (KeyError, TypeError, ValueError, RequestError) as error:
         raise DatasetError(
-            f"{path} is damaged ({error}): record the splits again with tessloom splits"
+            f"{path} is damaged ({error}): record the splits again, as the card has them: "
+            f"tessloom splits {root} TRAIN/VALIDATION/TEST"
         ) from error
+
+
+def _splits_of_card(root: Path) -> Splits:
+    """Return the splits that the card tells: if the file is lost, they stand there."""
+    try:
+        with bytes_from_start(root / CARD) as card:
+            match = _ON_THE_CARD.search(card.read().decode("utf-8", "replace"))
+    except FileNotFoundError:
+        match = None
+    if match is None:
+        return Splits()
+    train, validation, test = map(float, match.groups())
+    return Splits(train=train, validation=validation, test=test)
 
 
 def write_splits(root: Path, splits: Splits) -> None:

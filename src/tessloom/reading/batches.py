@@ -72,13 +72,17 @@ class Batches:
 
     def __post_init__(self) -> None:
         series = [column.name for column in self.pipeline.columns]
-        if unknown := set(self.columns) - {*series, *self._numbers}:
+        if unknown := set(self.columns) - {*series, *self._numbers, *_IDS}:
             raise RequestError(
                 f"the light curve has no {', '.join(sorted(map(str, unknown)))}: choose from "
                 f"{', '.join(series)}, and of the header values from {', '.join(self._numbers)}"
             )
         for name, least in (("length", 1), ("batch_size", 1), ("min_cadences", 0), ("seed", 0)):
             _check_count(name, getattr(self, name), least)
+        if self.min_cadences > self.length:
+            raise RequestError(
+                f"min_cadences is {self.min_cadences}, of windows of {self.length} cadences"
+            )
         if self.shuffle_buffer is not None:
             _check_count("shuffle_buffer", self.shuffle_buffer, 0)
         if self.crop not in (None, *_CROPS):
@@ -278,7 +282,7 @@ class Batches:
     def _windows(self) -> Windows:
         crop = self.crop or ("random" if self.is_for_learning else "start")
         return Windows(
-            columns=tuple(name for name in self.columns if name not in self._numbers),
+            columns=tuple(name for name in self.columns if name not in (*self._numbers, *_IDS)),
             headers=(*_IDS, *(name for name in self.columns if name in self._numbers)),
             length=self.length,
             at_random=crop == "random",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tessloom.dataset.card import check_card
 from tessloom.dataset.formats import find_format
 from tessloom.dataset.lock import locked
 from tessloom.dataset.splits import read_splits, write_splits
@@ -33,10 +34,11 @@ def record_splits(place: Place, splits: Splits) -> None:
     RequestError
         There is no dataset.
     DatasetError
-        It can't be written to, or a build is writing to it.
+        It can't be written to, a build is writing to it, or its README.md is somebody's own.
     """
     root, dataset_format = _found(place)
     with store_failures(root), locked(root):
+        check_card(root)
         write_splits(root, splits)
         dataset_format.publish(root)
 
