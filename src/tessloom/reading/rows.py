@@ -41,6 +41,18 @@ def rows_where(path: Path, column: str, value: int | str) -> Iterator[Mapping[st
                 yield from as_rows(file.read_row_group(number).take(at))
 
 
+def has_row(path: Path, column: str, value: int | str) -> bool:
+    """Return whether a partition has a row in which a column has a value.
+
+    Raises
+    ------
+    DatasetError
+        The file is damaged.
+    """
+    with parquet_file(path) as file:
+        return bool(pc.any(pc.equal(file.read([column])[column], value)).as_py())
+
+
 def as_rows(table: pa.Table) -> Iterator[Mapping[str, Any]]:
     """Yield a table's rows; see `joining.end_to_end`."""
     table = table.drop_columns([HEALPIX])

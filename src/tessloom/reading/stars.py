@@ -14,7 +14,7 @@ from tessloom.reading.id_index import IdIndex
 from tessloom.reading.identifiers import parse_identifier
 from tessloom.reading.joining import end_to_end
 from tessloom.reading.many_stars import rows_by_star
-from tessloom.reading.rows import rows_where
+from tessloom.reading.rows import has_row, rows_where
 from tessloom.reading.unfinished import unfinished_rows
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Stars:
         for identifier, rows in rows_by_star(column, pixels, files):
             if rows:
                 yield end_to_end(self._pipeline, rows)
-            elif not self._rows(pixels[identifier], None, column, identifier):
+            elif not self._is_there(pixels[identifier], column, identifier):
                 raise self._lost(column, identifier, pixels[identifier][0])
             elif not skip:
                 raise self._absent(column, [identifier], sectors)
@@ -165,6 +165,10 @@ class Stars:
             for path in self._files(pixel, sectors, column, identifier)
             for row in rows_where(path, column, identifier)
         ]
+
+    def _is_there(self, pixels: Iterable[int], column: str, identifier: int) -> bool:
+        paths = (path for pixel in pixels for path in self._files(pixel, None, column, identifier))
+        return any(has_row(path, column, identifier) for path in paths)
 
     def _files(
         self, pixel: int, sectors: Sectors | None, column: str, identifier: int
