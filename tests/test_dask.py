@@ -107,8 +107,9 @@ def test_when_a_worker_dies_others_repeat_what_it_had_in_hand_and_nothing_else(
     on_one_machine: dict[str, bytes], tmp_path: Path
 ) -> None:
     out = tmp_path / "data"
-    # So slow that each worker always waits for some file.
-    with DemoServer(Faults(slow=0.4, delay=1.5)) as archive, cluster(tmp_path, 3) as dask:
+    # Every file is slow, so that a worker that has a partition waits for files of it: where some
+    # were fast, one could be killed that had just ended a partition and asked for nothing yet.
+    with DemoServer(Faults(slow=1, delay=1.5)) as archive, cluster(tmp_path, 3) as dask:
         arguments = [*COMMAND, *command(out, archive, dask.address)]
         with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as build:
             wait_until(lambda: len(partition_files(out)) >= 8, build)
