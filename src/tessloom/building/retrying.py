@@ -15,11 +15,11 @@ from tessloom.building.progress import Progress
 from tessloom.building.report import Report
 from tessloom.building.request import Request, parse_folder, parse_workers
 from tessloom.building.run import build_targets, check_directory
-from tessloom.dataset.formats import find_format
+from tessloom.dataset.formats import existing_format
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.status import sector_status
 from tessloom.dataset.storage import open_directory, store_failures
-from tessloom.errors import NotListedError, RequestError
+from tessloom.errors import NotListedError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -92,9 +92,7 @@ def retry(
     """
     root = open_directory(directory)
     with store_failures(root):
-        found = find_format(root)
-        if found is None:
-            raise RequestError(f"there is no tessloom dataset in {root}")
+        found = existing_format(root)
         check_directory(root, found, ())
     request = Request(
         root=root,

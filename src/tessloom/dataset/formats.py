@@ -63,6 +63,20 @@ def find_format(root: Path) -> DatasetFormat | None:
     return None
 
 
+def existing_format(root: Path) -> DatasetFormat:
+    """Return the format of the dataset in a directory.
+
+    Raises
+    ------
+    RequestError
+        There is none.
+    """
+    found = find_format(root)
+    if found is None:
+        raise RequestError(f"there is no tessloom dataset in {root}")
+    return found
+
+
 def check_format(root: Path, wanted: DatasetFormat) -> None:
     """Check that a directory will not come to hold two formats.
 

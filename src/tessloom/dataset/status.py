@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from tessloom.dataset.formats import find_format
+from tessloom.dataset.formats import existing_format
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.published import lost_listing
 from tessloom.dataset.receipt import Failure
 from tessloom.dataset.storage import for_each, open_directory, present, store_failures
-from tessloom.errors import RequestError
 from tessloom.healpix import coarser
 from tessloom.pipelines import PIPELINES
 
@@ -127,9 +126,7 @@ def read_status(directory: Place) -> list[SectorStatus]:
 
 
 def _read_status(root: Path) -> list[SectorStatus]:
-    dataset_format = find_format(root)
-    if dataset_format is None:
-        raise RequestError(f"there is no tessloom dataset in {root}")
+    dataset_format = existing_format(root)
     pipelines = [dataset_format.declare(pipeline) for pipeline in PIPELINES.values()]
     return [
         status for pipeline in pipelines for status in _of_pipeline(dataset_format, root, pipeline)

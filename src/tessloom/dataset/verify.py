@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from tessloom.dataset.formats import find_format
+from tessloom.dataset.formats import existing_format
 from tessloom.dataset.listing_checks import check_targets, targets_by_pixel
 from tessloom.dataset.listing_file import read_listing_file
 from tessloom.dataset.partition_checks import CheckedFile, check_file
 from tessloom.dataset.storage import names_below
 from tessloom.dataset.verification import MOVE_AWAY, Missing, Problem, Verification
-from tessloom.errors import DatasetError, RequestError
+from tessloom.errors import DatasetError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def verify_dataset(
     RequestError
         There is no dataset.
     """
-    dataset_format = find_format(root)
-    if dataset_format is None:
-        raise RequestError(f"there is no tessloom dataset in {root}")
+    dataset_format = existing_format(root)
     reading = _Reading(root, dataset_format)
     pipelines = [dataset_format.declare(pipeline) for pipeline in PIPELINES.values()]
     count = sum(len(dataset_format.files(root, pipeline)) for pipeline in pipelines)

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessloom.dataset.formats import find_format
+from tessloom.dataset.formats import existing_format
 from tessloom.dataset.layout import catalogue_directory, index_directory
 from tessloom.dataset.local_files import files_below
 from tessloom.dataset.opening import parquet_file
 from tessloom.dataset.published import lost_listing, read_properties
 from tessloom.dataset.storage import for_each, is_local, open_directory, store_failures, store_of
 from tessloom.dataset.summary import size_text
-from tessloom.errors import RequestError
 from tessloom.pipelines import PIPELINES
 
 if TYPE_CHECKING:
@@ -112,9 +111,7 @@ def read_contents(place: Place) -> list[PipelineContents]:
     """
     root = open_directory(place)
     with store_failures(root):
-        found = find_format(root)
-        if found is None:
-            raise RequestError(f"there is no tessloom dataset in {root}")
+        found = existing_format(root)
         declared = [found.declare(pipeline) for pipeline in PIPELINES.values()]
         sectors = [(each, found.sectors(root, each)) for each in declared]
         return [_read(found, root, each, numbers) for each, numbers in sectors if numbers]

@@ -53,27 +53,7 @@ _BEYOND = 2.0
 
 
 def write_margin(root: Path, pipeline: Pipeline, arcsec: float = 10.0) -> int:
-    """Write the margin cache of a catalogue, and name it in its collection.
-
-    A later build that changes the catalogue puts it out of use; then write it again.
-
-    Parameters
-    ----------
-    arcsec
-        Its width: no star that is so near to a pixel is left out. It has some farther ones too.
-
-    Returns
-    -------
-    int
-        The number of light curves in it.
-
-    Raises
-    ------
-    RequestError
-        It is no width, or too large a one.
-    DatasetError
-        A file is damaged, the disk is full, or a build is writing to the dataset.
-    """
+    """Write the margin cache of a catalogue, and name it; see `Catalogue.write_margin`."""
     if not 0 < arcsec <= _WIDEST:
         raise RequestError(
             f"a margin of {arcsec} arcseconds: give more than 0, {_WIDEST:g} at most"

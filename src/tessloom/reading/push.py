@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from tessloom.dataset.croissant import CROISSANT
-from tessloom.dataset.formats import find_format
+from tessloom.dataset.formats import existing_format
 from tessloom.dataset.layout import CARD, LOCK
 from tessloom.dataset.lock import unwritten
 from tessloom.dataset.own_files import own_files
@@ -141,9 +141,7 @@ def push(
             f"{place} is not on a local disk, from which alone the Hub's tool uploads: copy the "
             "dataset to one and push the copy"
         )
-    dataset_format = find_format(root)
-    if dataset_format is None:
-        raise RequestError(f"there is no tessloom dataset in {root}")
+    dataset_format = existing_format(root)
     try:
         import huggingface_hub  # noqa: PLC0415 - an extra, and slow to import
     except ImportError as error:

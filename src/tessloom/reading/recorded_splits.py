@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tessloom.dataset.card import check_card
-from tessloom.dataset.formats import find_format
+from tessloom.dataset.formats import existing_format
 from tessloom.dataset.lock import locked
 from tessloom.dataset.splits import read_splits, write_splits
 from tessloom.dataset.storage import open_directory, store_failures
-from tessloom.errors import RequestError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,9 +58,4 @@ def recorded_splits(place: Place) -> Splits:
 def _found(place: Place) -> tuple[Path, DatasetFormat]:
     root = open_directory(place)
     with store_failures(root):
-        dataset_format = find_format(root)
-    if dataset_format is None:
-        raise RequestError(
-            f"there is no dataset in {root}: tessloom build ... --out {root} makes one"
-        )
-    return root, dataset_format
+        return root, existing_format(root)

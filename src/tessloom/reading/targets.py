@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tessloom.dataset.identity import file_identifiers
+from tessloom.dataset.identity import file_identifiers, id_columns
 from tessloom.reading.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ class Targets(Tabular):
 
 def identifying_columns(pipeline: Pipeline) -> list[str]:
     """Return the header values that say which star a light curve is of, and of which sector."""
-    ids = [keyword.name for keyword in pipeline.keywords if keyword.name.endswith("_id")]
-    return ["object_id", *ids, "sector"]
+    return ["object_id", *id_columns(pipeline), "sector"]
 
 
 def _stars(pipeline: Pipeline, table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
